@@ -1,0 +1,95 @@
+"""Time and identity, injectable so that tests and golden files are deterministic."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Protocol
+
+from holdfast.errors import Invalid
+
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z", re.ASCII
+)
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def now_ns(self) -> int:
+        """Wall time, nanoseconds since the Unix epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+
+class Ids(Protocol):
+    """Where identity and randomness come from."""
+
+    def uuid4(self) -> str:
+        """A random UUID, lowercase with hyphens."""
+
+    def token(self, size: int) -> str:
+        """`size` random bytes as lowercase hex."""
+
+    def u64(self) -> int:
+        """A random integer in [1, 2**64)."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class SystemIds:
+    """The system's random source."""
+
+    def uuid4(self) -> str:
+        return str(uuid.uuid4())
+
+    def token(self, size: int) -> str:
+        return os.urandom(size).hex()
+
+    def u64(self) -> int:
+        while True:
+            value = int.from_bytes(os.urandom(8), "little")
+            if value:
+                return value
+
+
+def rfc3339(ns: int) -> str:
+    """UTC time with nine fraction digits: ``2026-01-02T03:04:05.000000006Z``."""
+    seconds, fraction = divmod(ns, 1_000_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+
+
+def parse_rfc3339(text: str) -> int:
+    """Nanoseconds since the Unix epoch.
+
+    Raises:
+        Invalid: not an RFC 3339 time.
+    """
+    match = _RFC3339.match(text)
+    if match is None:
+        raise Invalid("reading the time", repr(text), expected="RFC 3339, as 2026-01-02T03:04:05Z")
+    *parts, fraction, zone = match.groups()
+    try:
+        moment = datetime(*(int(p) for p in parts), tzinfo=UTC)  # type: ignore[misc, arg-type]
+    except ValueError as error:
+        raise Invalid("reading the time", repr(text), found=str(error)) from None
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    span = moment - epoch
+    seconds = span.days * 86_400 + span.seconds
+    if zone != "Z":
+        sign = -1 if zone[0] == "-" else 1
+        seconds -= sign * (int(zone[1:3]) * 3600 + int(zone[4:6]) * 60)
+    return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))

@@ -1,0 +1,43 @@
+"""Leases: who may change what (spec/ledger.md §11). Protocol here is final; see module body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+
+class Lease(Protocol):
+    """A held lease. Released by `close` only; closed by itself in a forked child."""
+
+    name: str
+    exclusive: bool
+
+    def close(self) -> None:
+        """Release; idempotent."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Leases(Protocol):
+    """Named leases. Threads of one process exclude each other too; a lease is not re-entrant."""
+
+    def acquire(self, name: str, *, exclusive: bool = True, timeout: float | None = 30.0) -> Lease:
+        """Take the lease, waiting at most `timeout` seconds (0: do not wait, None: for ever).
+
+        Raises:
+            Busy: held by another; the message and details name the holder (pid, host, what, since).
+        """
+
+    def holder(self, name: str) -> str | None:
+        """A text that names who holds the lease exclusively now, or None when it is free."""
