@@ -151,7 +151,7 @@ def loads(data: bytes | bytearray | memoryview) -> Any:
             text,
             object_pairs_hook=_unique,
             parse_constant=_no_constant,
-            parse_int=_small_int,
+            parse_int=_int_or_double,
         )
     except json.JSONDecodeError as error:
         raise Invalid(_READING, found=error.msg, offset=error.pos) from None
@@ -179,7 +179,9 @@ def _no_constant(text: str) -> Any:
     raise Invalid(_READING, found=text)
 
 
-def _small_int(text: str) -> int:
+def _int_or_double(text: str) -> int | float:
     if len(text) > 40:
         raise Invalid(_READING, found=f"an integer of {len(text)} digits")
-    return int(text)
+    value = int(text)
+    # Beyond 2**53 - 1 only a double can be meant; `loads_canonical` refuses one that is not exact.
+    return value if -MAX_INTEGER <= value <= MAX_INTEGER else float(value)

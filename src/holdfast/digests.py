@@ -9,27 +9,35 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from holdfast.errors import Invalid, Unsupported
 
 if TYPE_CHECKING:
-    from hashlib import _Hash
-
     from typing_extensions import Buffer
 
 DEFAULT_ALGORITHM = "sha256"
 
 
-def _blake2b_16(data: bytes = b"") -> _Hash:
+class Hasher(Protocol):
+    """A running digest, as `hashlib` makes them."""
+
+    def update(self, data: Buffer, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def _blake2b_16(data: bytes = b"") -> Hasher:
     return hashlib.blake2b(data, digest_size=16)
 
 
-def _md5(data: bytes = b"") -> _Hash:
+def _md5(data: bytes = b"") -> Hasher:
     return hashlib.md5(data, usedforsecurity=False)
 
 
-_ALGORITHMS: dict[str, tuple[Callable[..., _Hash], int]] = {
+_ALGORITHMS: dict[str, tuple[Callable[..., Hasher], int]] = {
     "sha256": (hashlib.sha256, 32),
     "blake2b-16": (_blake2b_16, 16),
     "md5": (_md5, 16),
@@ -47,7 +55,7 @@ class Digest(NamedTuple):
         return f"{self.algorithm}:{self.hex}"
 
 
-def hasher(algorithm: str = DEFAULT_ALGORITHM) -> _Hash:
+def hasher(algorithm: str = DEFAULT_ALGORITHM) -> Hasher:
     """A new hash object.
 
     Raises:

@@ -47,7 +47,7 @@ class ExitCode(IntEnum):
 
 
 def one_line(text: str) -> str:
-    """`text` with control characters and lone surrogates escaped, so that a message stays one line."""
+    """`text` with control characters and lone surrogates escaped, so that it stays one line."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii")
         for c in text

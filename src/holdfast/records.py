@@ -33,13 +33,16 @@ _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 _NONCE = re.compile(r"[0-9a-f]{32}\Z")
 _INPUT = re.compile(r"(commit:[1-9][0-9]{0,19}|asl1:[0-9a-f]{4}:[0-9a-f]+|sha256:[0-9a-f]{64})\Z")
 _FIELDS = frozenset(
-    "schema model name id parent objects inputs run author time message nonce".split()
+    (
+        *("schema", "model", "name", "id", "parent", "objects"),
+        *("inputs", "run", "author", "time", "message", "nonce"),
+    )
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """A file that a commit fixes: path relative to the repository root, size in bytes, SHA-256 hex."""
+    """A file that a commit fixes: path from the repository root, bytes, SHA-256 hex."""
 
     path: str
     size: int

@@ -9,7 +9,7 @@ loss, as far as the store below can promise it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -123,7 +123,7 @@ class Store(Protocol):
         """Every file below `folder` at any depth, ascending by path bytes; "" is the root. A
         folder that is not there has no files."""
 
-    def children(self, folder: str = "") -> tuple[list[str], list[Entry]]:
+    def children(self, folder: str = "") -> tuple[Sequence[str], Sequence[Entry]]:
         """The names of the folders directly below `folder`, and the files directly in it, both
         ascending. Entry paths are full paths."""
 
