@@ -1,0 +1,490 @@
+"""The one door: `init` and `open` give a `Repository`, which wires every model to the ledger.
+
+On disk: `holdfast.json` names the repository and what must be known to open it; the ledger's first
+COMMIT (model 0) fixes its bytes. Everything under `REBUILDABLE` can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from holdfast import canonical_json
+from holdfast.clock import Clock, Ids, SystemClock, SystemIds, parse_rfc3339, rfc3339
+from holdfast.digests import sha256_hex
+from holdfast.errors import (
+    AlreadyExists,
+    Integrity,
+    Invalid,
+    NotFound,
+    PathExists,
+    Unsupported,
+)
+from holdfast.records import CommitRecord, ObjectRef
+from holdfast.store.filesystem import FileSystemStore
+from holdfast.store.memory import MemoryStore
+from holdfast.store.protocol import Store
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from holdfast.ingest import IngestReport, Progress
+    from holdfast.ledger.ledger import Ledger
+    from holdfast.maintenance import FsckReport, Status, VerifyReport
+    from holdfast.records import GcReport
+    from holdfast.restore import RestoreReport
+    from holdfast.runs import Runs
+    from holdfast.runs.writer import RunWriter
+
+CONFIG = "holdfast.json"
+SCHEMA = "holdfast.repository/1"
+FORMAT_VERSION = 1
+KNOWN_FEATURES: frozenset[str] = frozenset()
+"""Features of `holdfast.json` that this version knows, for reading and for writing."""
+
+REBUILDABLE = ("locks/", "cache/", "runs/metadata.duckdb")
+"""Path prefixes that hold nothing true: lease files, caches, derived indexes."""
+
+_UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_CONFIG_FIELDS = {"schema", "format_version", "repository_id", "domain", "created", "features"}
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryConfig:
+    """What `holdfast.json` says. `domain` is a random non-zero u32; `created` is RFC 3339."""
+
+    repository_id: str
+    domain: int
+    created: str
+    features_read: tuple[str, ...] = ()
+    features_write: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """The file's canonical bytes."""
+        return canonical_json.dumps(
+            {
+                "schema": SCHEMA,
+                "format_version": FORMAT_VERSION,
+                "repository_id": self.repository_id,
+                "domain": self.domain,
+                "created": self.created,
+                "features": {"read": self.features_read, "write": self.features_write},
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, path: str = CONFIG) -> RepositoryConfig:
+        """The configuration that `data` holds.
+
+        Raises:
+            Integrity: not what a Holdfast wrote.
+            Unsupported: a later format, or an unknown feature that reading needs.
+        """
+        try:
+            value = canonical_json.loads_canonical(data)
+        except Invalid as error:
+            raise Integrity("reading", path, found=error.found) from None
+        return _config_from_json(value, path)
+
+
+def _config_from_json(value: Any, path: str) -> RepositoryConfig:
+    def bad(field: str) -> Integrity:
+        return Integrity("reading", path, found=f"field {field} is missing or malformed")
+
+    if not isinstance(value, dict):
+        raise bad("(all)")
+    schema, version = value.get("schema"), value.get("format_version")
+    if not isinstance(schema, str) or not schema.startswith("holdfast.repository/"):
+        raise bad("schema")
+    if type(version) is not int:
+        raise bad("format_version")
+    if schema != SCHEMA or version > FORMAT_VERSION:
+        raise Unsupported(
+            "opening a repository with",
+            path,
+            found=f"format {schema} version {version}",
+            expected=f"{SCHEMA} version {FORMAT_VERSION}",
+            hint="open it with a newer Holdfast",
+        )
+    if version < 1:
+        raise bad("format_version")
+    if value.keys() != _CONFIG_FIELDS:
+        raise bad(", ".join(sorted(value.keys() ^ _CONFIG_FIELDS)))
+    if not isinstance(value["repository_id"], str) or not _UUID4.match(value["repository_id"]):
+        raise bad("repository_id")
+    if type(value["domain"]) is not int or not 0 < value["domain"] < 2**32:
+        raise bad("domain")
+    try:
+        parse_rfc3339(value["created"] if isinstance(value["created"], str) else "")
+    except Invalid:
+        raise bad("created") from None
+    features = value["features"]
+    if not isinstance(features, dict) or features.keys() != {"read", "write"}:
+        raise bad("features")
+    for names in features.values():
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise bad("features")
+    unknown = sorted(set(features["read"]) - KNOWN_FEATURES)
+    if unknown:
+        raise Unsupported(
+            "opening a repository with",
+            path,
+            found=f"unknown features {', '.join(unknown)}",
+            hint="open it with a newer Holdfast",
+        )
+    return RepositoryConfig(
+        value["repository_id"],
+        value["domain"],
+        value["created"],
+        tuple(features["read"]),
+        tuple(features["write"]),
+    )
+
+
+class Repository:
+    """One repository: a ledger and the models, on one store.
+
+    Made by `holdfast.init` and `holdfast.open`. Safe to use from several threads; a handle does
+    not survive a fork.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: RepositoryConfig,
+        *,
+        read_only: bool = False,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        author: str | None = None,
+        cache: str | None = None,
+    ) -> None:
+        from holdfast.ledger.ledger import Ledger
+
+        self.store = store
+        self.config = config
+        self.read_only = read_only
+        self.clock: Clock = clock or SystemClock()
+        self.ids: Ids = ids or SystemIds()
+        self.author = author or default_author()
+        self.cache = cache if cache is not None else _cache_folder(store, config)
+        self._runs: Runs | None = None
+        self._lock = threading.Lock()
+        self.ledger: Ledger = Ledger(
+            store,
+            clock=self.clock,
+            ids=self.ids,
+            cache=self.cache,
+            domain=config.domain,
+            read_only=read_only,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it is: a path or a URL without secrets."""
+        return self.store.url
+
+    @property
+    def id(self) -> str:
+        """The repository's UUID."""
+        return self.config.repository_id
+
+    @property
+    def domain(self) -> int:
+        """Its number among federated repositories."""
+        return self.config.domain
+
+    @property
+    def runs(self) -> Runs:
+        """Ingestion runs and file versions."""
+        with self._lock:
+            if self._runs is None:
+                from holdfast.runs import Runs
+
+                self._runs = Runs(
+                    self.store,
+                    sink=self.ledger,
+                    clock=self.clock,
+                    ids=self.ids,
+                    cache=self.cache,
+                    author=self.author,
+                    read_only=self.read_only,
+                )
+            return self._runs
+
+    def run(
+        self, action: str, *, project: str, inputs: Sequence[str] = ()
+    ) -> AbstractContextManager[RunWriter]:
+        """A run as a context manager: completed at the end, `failed` after an exception."""
+        return self.runs.run(action, project=project, inputs=inputs)
+
+    def ingest(
+        self,
+        *sources: str | os.PathLike[str],
+        project: str | None = None,
+        action: str = "ingest",
+        progress: Progress | None = None,
+        jobs: int | None = None,
+    ) -> IngestReport:
+        """Take folders and files in, one run per source; see `holdfast.ingest.ingest`."""
+        from holdfast.ingest import ingest
+
+        return ingest(self, sources, project=project, action=action, progress=progress, jobs=jobs)
+
+    def restore(self, what: str, target: str | os.PathLike[str]) -> RestoreReport:
+        """Write a run, a project or a path of it to `target`; see `holdfast.restore.restore`."""
+        from holdfast.restore import restore
+
+        return restore(self, what, target)
+
+    def verify(self, *, deep: bool = True, progress: Progress | None = None) -> VerifyReport:
+        """Check everything; `deep` reads every byte. See `holdfast.maintenance.verify`."""
+        from holdfast.maintenance import verify
+
+        return verify(self, deep=deep, progress=progress)
+
+    def fsck(self, *, repair: bool = False) -> FsckReport:
+        """Find, and with `repair` mend, what a crash left. See `holdfast.maintenance.fsck`."""
+        from holdfast.maintenance import fsck
+
+        return fsck(self, repair=repair)
+
+    def gc(self, *, dry_run: bool = False) -> GcReport:
+        """Remove what nothing needs. See `holdfast.maintenance.gc`."""
+        from holdfast.maintenance import gc
+
+        return gc(self, dry_run=dry_run)
+
+    def status(self) -> Status:
+        """Counts and sizes, without reading contents. See `holdfast.maintenance.status`."""
+        from holdfast.maintenance import status
+
+        return status(self)
+
+    def close(self) -> None:
+        """Release files and leases; idempotent."""
+        if self._runs is not None:
+            self._runs.close()
+        self.ledger.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Repository({self.url!r}, id={self.id!r})"
+
+
+def init(
+    where: str | os.PathLike[str] | Store,
+    *,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    author: str | None = None,
+) -> Repository:
+    """Make a repository in an empty or missing folder, an empty object-store prefix, or a store.
+
+    Raises:
+        AlreadyExists: the folder or prefix holds something already.
+    """
+    store = open_store(where, create=True)
+    clock, ids = clock or SystemClock(), ids or SystemIds()
+    try:
+        return _init_store(store, clock, ids, author)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _init_store(store: Store, clock: Clock, ids: Ids, author: str | None) -> Repository:
+    folders, files = store.children("")
+    if store.exists(CONFIG):
+        raise AlreadyExists(
+            "making a repository in",
+            store.url,
+            found="there is one already",
+            hint="use it, or choose another place",
+        )
+    if folders or files:
+        raise AlreadyExists(
+            "making a repository in",
+            store.url,
+            found="the folder is not empty",
+            hint="choose an empty or a new one",
+        )
+    config = RepositoryConfig(ids.uuid4(), _domain(ids), rfc3339(clock.now_ns()))
+    try:
+        store.put(CONFIG, config.to_bytes())
+    except PathExists:
+        raise AlreadyExists(
+            "making a repository in", store.url, found="another process has just made one"
+        ) from None
+    repository = Repository(store, config, clock=clock, ids=ids, author=author)
+    anchor_config(repository)
+    return repository
+
+
+def open(
+    where: str | os.PathLike[str] | Store,
+    *,
+    read_only: bool = False,
+    clock: Clock | None = None,
+    ids: Ids | None = None,
+    author: str | None = None,
+) -> Repository:
+    """Open the repository at a path, a URL (``s3://bucket/prefix``) or in a store.
+
+    Raises:
+        NotFound: there is no repository.
+        Integrity: `holdfast.json` is damaged.
+        Unsupported: it was made by a later version.
+    """
+    store = open_store(where, read_only=read_only)
+    try:
+        config = read_config(store)
+        unknown = sorted(set(config.features_write) - KNOWN_FEATURES)
+        if unknown and not read_only:
+            raise Unsupported(
+                "opening for writing",
+                store.url,
+                found=f"unknown features {', '.join(unknown)}",
+                hint="open it read-only, or with a newer Holdfast",
+            )
+        repository = Repository(
+            store, config, read_only=read_only, clock=clock, ids=ids, author=author
+        )
+        if not read_only and repository.ledger.position() == 0:
+            # A crash between the two steps of `init`.
+            anchor_config(repository)
+        return repository
+    except BaseException:
+        store.close()
+        raise
+
+
+def read_config(store: Store) -> RepositoryConfig:
+    """The repository's `holdfast.json`. Raises `NotFound`, `Integrity`, `Unsupported`."""
+    try:
+        data = store.read_range(CONFIG, 0, 1 << 20)
+    except NotFound:
+        raise NotFound(
+            "opening the repository",
+            store.url,
+            found="no holdfast.json there",
+            hint="make one with `holdfast init`, or name another with -R",
+        ) from None
+    return RepositoryConfig.from_bytes(data)
+
+
+def anchor_config(repository: Repository) -> int:
+    """Append the COMMIT (model 0) that fixes `holdfast.json`, unless it is there; its logseq."""
+    data = repository.store.get(CONFIG)
+    record = CommitRecord(
+        model="repository",
+        name="holdfast.json",
+        id=sha256_hex(data),
+        objects=(ObjectRef(CONFIG, len(data), sha256_hex(data)),),
+        time=rfc3339(repository.clock.now_ns()),
+        nonce=repository.ids.token(16),
+        author=repository.author,
+    )
+    return repository.ledger.commit(record)
+
+
+def open_store(
+    where: str | os.PathLike[str] | Store, *, create: bool = False, read_only: bool = False
+) -> Store:
+    """The store that a path, a URL or a store stands for.
+
+    With `create`, a missing folder is made; a file in its place is refused.
+    """
+    if not isinstance(where, (str, os.PathLike)):
+        return where
+    text = os.fspath(where)
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    elif _SCHEME.match(text):
+        if text == "memory://":
+            return MemoryStore()
+        from holdfast.store.object_store import ObjectStore
+
+        return ObjectStore(text)
+    if not text:
+        raise Invalid("opening a repository", found="an empty path")
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise Invalid("opening a repository", text, found="a file", expected="a folder or a URL")
+    if not create and not path.is_dir():
+        raise NotFound(
+            "opening the repository",
+            text,
+            found="no such folder",
+            hint="make one with `holdfast init`, or name another with -R",
+        )
+    return FileSystemStore(text, read_only=read_only)
+
+
+def default_author() -> str:
+    """Who commits: `HOLDFAST_AUTHOR`, else user@host."""
+    named = os.environ.get("HOLDFAST_AUTHOR")
+    if named:
+        return named
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def _domain(ids: Ids) -> int:
+    while True:
+        value = ids.u64() & 0xFFFFFFFF
+        if value:
+            return value
+
+
+def _cache_folder(store: Store, config: RepositoryConfig) -> str | None:
+    """A local folder for what can be rebuilt: in the repository where it is a folder."""
+    if isinstance(store, FileSystemStore):
+        return str(Path(store.root) / "cache")
+    if isinstance(store, MemoryStore):
+        return None
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+    return str(Path(base) / "holdfast" / config.repository_id)
+
+
+def is_rebuildable(path: str) -> bool:
+    """Whether `path` (relative to the repository) holds nothing true."""
+    return path.startswith(REBUILDABLE)
+
+
+__all__ = [
+    "CONFIG",
+    "REBUILDABLE",
+    "Repository",
+    "RepositoryConfig",
+    "anchor_config",
+    "init",
+    "is_rebuildable",
+    "open",
+    "open_store",
+    "read_config",
+]
