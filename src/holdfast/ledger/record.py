@@ -1,0 +1,231 @@
+"""Log header and chained records as bytes (spec/ledger.md §2).
+
+::
+
+    LogHeader  24 bytes: "ASLLOG01" · u32 version = 1 · u32 header_size = 24 · u64 flags = 0
+    LogRecord  u64 logseq · u32 record_type · u32 payload_len · payload · u8 record_hash[32]
+    record_hash = SHA-256(prev_record_hash · everything of the record before the hash)
+
+The loops over many records bind their names locally: they carry replay and verification.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from holdfast.errors import Integrity, Invalid, Unsupported
+from holdfast.ledger.log import Entry, Record
+
+MAGIC = b"ASLLOG01"
+VERSION = 1
+HEADER_SIZE = 24
+MAX_PAYLOAD = 2**20
+"""A longer payload is malformed."""
+
+OVERHEAD = 48
+"""Bytes of a record beside its payload."""
+
+MAX_LOGSEQ = 2**64 - 1
+
+_FILE_HEADER = struct.Struct("<8sIIQ")
+_RECORD_HEADER = struct.Struct("<QII")
+
+LOG_HEADER = _FILE_HEADER.pack(MAGIC, VERSION, HEADER_SIZE, 0)
+
+
+class Fault(NamedTuple):
+    """What is wrong at `offset` of a buffer, where record `logseq` should be. `incomplete`: the
+    buffer ends inside the record, which more bytes might make whole."""
+
+    offset: int
+    logseq: int
+    found: str
+    expected: str
+    incomplete: bool
+
+
+class Chain(NamedTuple):
+    """How far a chain goes: `offset` behind its last record, that one's logseq and hash, and what
+    stopped it before the end of the buffer (None: nothing)."""
+
+    offset: int
+    logseq: int
+    record_hash: bytes
+    fault: Fault | None
+
+
+def check_header(data: bytes, target: object = None) -> None:
+    """Check the first 24 bytes of a log file.
+
+    Raises:
+        Integrity: not a log, or cut short.
+        Unsupported: a later version, or flags that this version does not know.
+    """
+    doing = "reading the log header of"
+    if len(data) < HEADER_SIZE:
+        raise Integrity(
+            doing, target, found=f"{len(data)} bytes", expected=f"{HEADER_SIZE}", offset=0
+        )
+    magic, version, size, flags = _FILE_HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise Integrity(doing, target, found=f"magic {magic!r}", expected=repr(MAGIC), offset=0)
+    if version > VERSION:
+        raise Unsupported(doing, target, found=f"version {version}", expected="1", offset=8)
+    if version != VERSION or size != HEADER_SIZE:
+        raise Integrity(
+            doing,
+            target,
+            found=f"version {version}, header size {size}",
+            expected=f"version {VERSION}, header size {HEADER_SIZE}",
+            offset=8,
+        )
+    if flags:
+        raise Unsupported(doing, target, found=f"flags {flags:#x}", expected="0", offset=16)
+
+
+def encode_record(previous: bytes, logseq: int, kind: int, payload: bytes) -> bytes:
+    """One record, chained to the hash `previous`. Raises `Invalid` as `chain_records` does."""
+    return chain_records(previous, logseq, (Entry(kind, payload),))
+
+
+def chain_records(previous: bytes, first: int, entries: Iterable[Entry]) -> bytes:
+    """The bytes of `entries` as records from logseq `first` on, chained to the hash `previous`.
+
+    The hash of the last record is the last 32 bytes.
+
+    Raises:
+        Invalid: a payload beyond 1 MiB, a type that is no u32, a logseq that is no u64.
+    """
+    out: list[bytes] = []
+    add = out.append
+    pack = _RECORD_HEADER.pack
+    sha256 = hashlib.sha256
+    logseq = first
+    try:
+        for entry in entries:
+            payload = entry.payload
+            length = len(payload)
+            if length > MAX_PAYLOAD:
+                raise Invalid(
+                    "appending to the log",
+                    found=f"a payload of {length} bytes",
+                    expected=f"at most {MAX_PAYLOAD}",
+                )
+            body = pack(logseq, entry.type, length) + payload
+            previous = sha256(previous + body).digest()
+            add(body)
+            add(previous)
+            logseq += 1
+    except struct.error:
+        raise Invalid(
+            "appending to the log",
+            found=f"record type {entry.type} at logseq {logseq}",
+            expected="a u32 type and a u64 logseq",
+        ) from None
+    return b"".join(out)
+
+
+def decode_chain(
+    buffer: bytes,
+    previous: bytes,
+    first: int,
+    *,
+    offset: int = 0,
+    stop: int = MAX_LOGSEQ,
+    into: list[Record],
+) -> Chain:
+    """Append to `into` the records from logseq `first` to `stop` that chain on at `offset`.
+
+    Stops, with the fault, at the first record that is bad or incomplete; never raises on bytes.
+    """
+    size = len(buffer)
+    position = offset
+    logseq = first
+    fault: Fault | None = None
+    unpack = _RECORD_HEADER.unpack_from
+    sha256 = hashlib.sha256
+    add = into.append
+    make = Record
+    while position < size and logseq <= stop:
+        body = position + 16
+        if body > size:
+            fault = _short(buffer, position, logseq)
+            break
+        found, kind, length = unpack(buffer, position)
+        if found != logseq or length > MAX_PAYLOAD:
+            fault = _malformed(position, logseq, found, length)
+            break
+        end = body + length
+        after = end + 32
+        if after > size:
+            fault = _short(buffer, position, logseq)
+            break
+        record_hash = buffer[end:after]
+        if sha256(previous + buffer[position:end]).digest() != record_hash:
+            fault = _unchained(position, logseq)
+            break
+        add(make(logseq, kind, buffer[body:end], record_hash))
+        previous = record_hash
+        position = after
+        logseq += 1
+    return Chain(position, logseq - 1, previous, fault)
+
+
+def verify_chain(
+    buffer: bytes, previous: bytes, first: int, *, offset: int = 0, stop: int = MAX_LOGSEQ
+) -> Chain:
+    """As `decode_chain` without making records: only how far the chain holds."""
+    size = len(buffer)
+    position = offset
+    logseq = first
+    fault: Fault | None = None
+    unpack = _RECORD_HEADER.unpack_from
+    sha256 = hashlib.sha256
+    while position < size and logseq <= stop:
+        body = position + 16
+        if body > size:
+            fault = _short(buffer, position, logseq)
+            break
+        found, _, length = unpack(buffer, position)
+        if found != logseq or length > MAX_PAYLOAD:
+            fault = _malformed(position, logseq, found, length)
+            break
+        end = body + length
+        after = end + 32
+        if after > size:
+            fault = _short(buffer, position, logseq)
+            break
+        record_hash = buffer[end:after]
+        if sha256(previous + buffer[position:end]).digest() != record_hash:
+            fault = _unchained(position, logseq)
+            break
+        previous = record_hash
+        position = after
+        logseq += 1
+    return Chain(position, logseq - 1, previous, fault)
+
+
+def _short(buffer: bytes, position: int, logseq: int) -> Fault:
+    left = len(buffer) - position
+    # A header that is there already and wrong does not become right with more bytes.
+    if left >= 8 and int.from_bytes(buffer[position : position + 8], "little") != logseq:
+        found = int.from_bytes(buffer[position : position + 8], "little")
+        return _malformed(position, logseq, found, 0)
+    return Fault(position, logseq, f"{left} bytes of a record", f"record {logseq} whole", True)
+
+
+def _malformed(position: int, logseq: int, found: int, length: int) -> Fault:
+    if found != logseq:
+        return Fault(position, logseq, f"logseq {found}", f"logseq {logseq}", False)
+    return Fault(
+        position, logseq, f"a payload of {length} bytes", f"at most {MAX_PAYLOAD} bytes", False
+    )
+
+
+def _unchained(position: int, logseq: int) -> Fault:
+    return Fault(
+        position, logseq, f"a record hash of record {logseq} that does not fit", "the chain", False
+    )
