@@ -165,7 +165,7 @@ class Walk:
             if stat.S_ISREG(found.st_mode):
                 yield File(name, folder, os.fsencode(os.path.basename(true)))
             else:
-                yield Skip(name, _kind_of(found.st_mode))
+                yield Skip(name, kind_of(found.st_mode))
         finally:
             folder.release()
 
@@ -188,7 +188,7 @@ class Walk:
             return Skip(path, str(refused), unseen=True)
         except OSError as error:
             folder.release()
-            return Skip(path, _because(error), unseen=True, failed=True)
+            return Skip(path, because(error), unseen=True, failed=True)
         if patterns:
             ignore = Ignore(patterns, path, ignore)
         self._path = path
@@ -231,11 +231,11 @@ class Walk:
                 target = os.readlink(name, dir_fd=folder.fd)
                 yield Link(path, target, found.st_mode, found.st_mtime_ns)
             else:
-                yield Skip(path, _kind_of(found.st_mode))
+                yield Skip(path, kind_of(found.st_mode))
         except OSError as error:
             level.bare = False
             gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL)
-            reason = "vanished or was replaced while being read" if gone else _because(error)
+            reason = "vanished or was replaced while being read" if gone else because(error)
             yield Skip(path, reason, unseen=True, failed=True)
 
     def _leave(self) -> Iterator[Found]:
@@ -368,9 +368,9 @@ _KINDS = {
 }
 
 
-def _kind_of(mode: int) -> str:
+def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "neither file, folder nor symlink")
 
 
-def _because(error: OSError) -> str:
+def because(error: OSError) -> str:
     return f"{error.strerror or error} [{errno.errorcode.get(error.errno or 0, 'unknown error')}]"
