@@ -1,0 +1,155 @@
+"""Bytes out of the repository: to standard output, or into a new file, whole or not at all."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from holdfast.errors import Invalid, PathExists, from_oserror
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_TEXT_CONTROLS = frozenset("\n\t\r\f")
+
+
+def to_stdout(chunks: Iterable[bytes]) -> int:
+    """Write `chunks` to standard output; returns the number of bytes.
+
+    Raises:
+        Invalid: standard output is a terminal and the bytes are not plain text.
+    """
+    sys.stdout.flush()
+    out = sys.stdout.buffer
+    if sys.stdout.isatty():
+        chunks = _only_text(chunks)
+    total = 0
+    for chunk in chunks:
+        out.write(chunk)
+        total += len(chunk)
+    out.flush()
+    return total
+
+
+def _only_text(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for chunk in chunks:
+        try:
+            text = decoder.decode(chunk)
+        except UnicodeDecodeError:
+            raise _binary() from None
+        if not all(c.isprintable() or c in _TEXT_CONTROLS for c in text):
+            raise _binary()
+        yield chunk
+
+
+def _binary() -> Invalid:
+    return Invalid(
+        "writing to the terminal",
+        found="bytes that are not plain text",
+        hint="name a file with -o, or send it through a pipe",
+    )
+
+
+class NewFile:
+    """A stream into a file that does not exist yet; visible only when `publish` returns.
+
+    The bytes go to a temporary file beside it, which is synced, then linked to the name, then the
+    folder is synced: a reader finds the whole file or none, also after a power loss.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        folder, name = os.path.split(os.path.abspath(path))
+        if os.path.lexists(path) or not name:
+            raise self._exists()
+        self._folder = folder
+        self._temp = os.path.join(folder, f".hf-{os.urandom(8).hex()}")
+        try:
+            fd = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise from_oserror(error, "writing", path) from None
+        self._file: BinaryIO = os.fdopen(fd, "wb", buffering=0)
+        self.size = 0
+
+    def _exists(self) -> PathExists:
+        return PathExists(
+            "writing", self.path, found="it exists already", hint="choose another name"
+        )
+
+    def write(self, data: Buffer) -> int:
+        """Append all of `data`."""
+        view = memoryview(data).cast("B")
+        done = 0
+        try:
+            while done < len(view):
+                done += self._file.write(view[done:]) or 0
+        except OSError as error:
+            raise from_oserror(error, "writing", self.path) from None
+        self.size += done
+        return done
+
+    def publish(self) -> None:
+        """Make the file durable and give it its name. Raises `PathExists` when it lost a race."""
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._give_name()
+            fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        except FileExistsError:
+            raise self._exists() from None
+        except OSError as error:
+            raise from_oserror(error, "writing", self.path) from None
+
+    def _give_name(self) -> None:
+        try:
+            os.link(self._temp, self.path)
+        except FileExistsError:
+            raise
+        except OSError:
+            # No hard links here (FAT, some network file systems): take the name, then replace
+            # the empty file that is ours.
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            os.rename(self._temp, self.path)
+        else:
+            os.unlink(self._temp)
+
+    def discard(self) -> None:
+        """Remove what was written and not published."""
+        self._file.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._temp)
+
+    def __enter__(self) -> NewFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+
+def to_file(chunks: Iterable[bytes], path: str) -> int:
+    """Write `chunks` to the new file `path`; returns the number of bytes.
+
+    Raises:
+        PathExists: something is there already.
+        StorageFailure, NoSpace, Denied, NotFound: the system refused.
+    """
+    with NewFile(path) as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.publish()
+        return file.size
+
+
+def chunks_of(readable: BinaryIO, size: int = 1 << 20) -> Iterator[bytes]:
+    """The bytes of `readable`, at most `size` at a time."""
+    while chunk := readable.read(size):
+        yield chunk

@@ -1,0 +1,34 @@
+"""``export-log``: the history as one file that needs no Holdfast to be read."""
+
+from __future__ import annotations
+
+from typing import Annotated, BinaryIO, cast
+
+import typer
+
+from holdfast.cli.output import size_text
+from holdfast.cli.session import Session
+
+
+def export_log(
+    session: Session,
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help="The new file to write.")
+    ],
+) -> None:
+    """Write the whole log as one file.
+
+    The file is the canonical log of docs/spec/ledger.md, readable without Holdfast.
+    """
+    from holdfast.cli.delivery import NewFile
+
+    with session.open(read_only=True) as repo, NewFile(output) as file:
+        repo.ledger.export_log(cast(BinaryIO, file))
+        file.publish()
+        records = repo.ledger.position()
+    if session.json:
+        session.out.value({"output": output, "size": file.size, "records": records})
+    session.out.line(f"{records:,} records, {size_text(file.size)}, written to {output}")
+
+
+COMMANDS = {"export-log": export_log}

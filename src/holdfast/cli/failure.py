@@ -1,0 +1,39 @@
+"""How a failure is told: one line on standard error, or one JSON object with ``--json``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from holdfast.errors import one_line
+
+
+def report(error: dict[str, Any], code: int, as_json: bool) -> int:
+    """Write `error` (fields of `HoldfastError.to_json`) to standard error; returns `code`."""
+    if as_json:
+        import json
+
+        text = json.dumps({"error": {**error, "exit_code": int(code)}})
+    else:
+        text = one_line(f"holdfast: {error['message']}")
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        silence_stdout()
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (BrokenPipeError, ValueError):
+        pass  # nobody reads it; the exit code still says it
+    return int(code)
+
+
+def silence_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's own flush stays quiet."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    except (OSError, ValueError):
+        pass
