@@ -240,7 +240,8 @@ class Denied(HoldfastError):
 
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+# ELOOP: a symlink where O_NOFOLLOW forbids one.
+_DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
 _BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ})
 

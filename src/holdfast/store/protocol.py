@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
     from holdfast.leases import Leases
 
@@ -66,7 +67,7 @@ class Batch(Protocol):
     def put(self, path: str, data: Buffer) -> None:
         """Create `path`. Raises `PathExists`."""
 
-    def open_writer(self, path: str) -> Writer:
+    def open_writer(self, path: str, *, staging: str | None = None) -> Writer:
         """As `Store.open_writer`; its `close` leaves the sync to `commit`."""
 
     def commit(self) -> None:
@@ -134,8 +135,11 @@ class Store(Protocol):
         """Replace the content of `path`, if it is `expected` (None: absent), by `replacement`,
         durable on return. Raises `Conflict` otherwise. For small files."""
 
-    def open_writer(self, path: str) -> Writer:
-        """A stream into a new file. An existing path raises `PathExists` here or at `close`."""
+    def open_writer(self, path: str, *, staging: str | None = None) -> Writer:
+        """A stream into a new file. An existing path raises `PathExists` here or at `close`.
+
+        `staging` is a folder for the temporary file, where the store has such files (default: the
+        folder of `path`); a store without them ignores it."""
 
     def batch(self) -> Batch:
         """A batch of new files that share their syncs."""
