@@ -1,0 +1,268 @@
+"""Streams into one new object, invisible until closed well, in constant memory.
+
+Up to one part the body is one conditional put. Beyond, it is staged as the endpoint's abilities
+ask for (`object_probe.Publish`), and published create-only up to `LARGEST` bytes: no way of
+writing more than that with a condition is common to the servers, so more is refused.
+"""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any, Protocol, Self
+
+from holdfast.errors import HoldfastError, PathExists, StorageFailure, Unsupported, from_oserror
+from holdfast.store.object_client import make_client
+from holdfast.store.object_probe import COPY_BY_HEADER, COPY_BY_PARTS, Publish
+from holdfast.store.object_requests import Lost, Requests
+from holdfast.store.object_retry import attempt
+from holdfast.store.object_settle import TOKEN_BYTES, settle_create, write_tokens
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Buffer
+
+PART = 8 * 1024 * 1024
+"""Bytes of one part of a multipart upload."""
+
+IN_FLIGHT = 4
+"""Parts under way at once."""
+
+LARGEST = 5 * 1024**3
+"""Bytes of the largest single put or copy in S3."""
+
+
+class Stage(Protocol):
+    """Where the bytes of a large body wait until they are published."""
+
+    def write(self, data: memoryview) -> None: ...
+
+    def publish(self, size: int) -> None:
+        """Make the body visible. Raises `Lost` when another's object is there."""
+
+    def drop(self) -> None:
+        """Forget the bytes, as far as that can be done; idempotent."""
+
+
+class SpoolStage:
+    """An unnamed local file, sent as one conditional put from mapped memory."""
+
+    def __init__(self, requests: Requests, key: str, folder: str | None) -> None:
+        self._requests = requests
+        self._key = key
+        try:
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        except OSError as error:
+            raise from_oserror(error, "spooling for", requests.target(key)) from None
+
+    def write(self, data: memoryview) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise from_oserror(error, "spooling for", self._requests.target(self._key)) from None
+
+    def publish(self, size: int) -> None:
+        requests = self._requests
+        client = make_client(requests.location, requests.settings, transfer=size)
+        try:
+            self._file.flush()
+            body = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise from_oserror(error, "spooling for", requests.target(self._key)) from None
+        # not closed by hand: obstore may still hold the memory when an error is under way
+        requests.create(self._key, body, client=client)
+
+    def drop(self) -> None:
+        self._file.close()
+
+
+class PartStage:
+    """A multipart upload to a hidden key beside the path, then a create-only copy."""
+
+    def __init__(
+        self, requests: Requests, key: str, staged: str, publish: Publish, part: int
+    ) -> None:
+        self._requests = requests
+        self._key = key
+        self._staged = staged
+        self._publish = publish
+        self._token = requests.ids.token(TOKEN_BYTES)
+        self._part = part
+        self._upload: Any = None
+        self._completed = False
+
+    def write(self, data: memoryview) -> None:
+        if self._upload is None:
+            self._upload = self._open()
+        reply = attempt(lambda: self._upload.write(data))
+        if reply is not None:
+            raise reply.error("uploading a part of", self._requests.target(self._key))
+
+    def publish(self, size: int) -> None:
+        requests = self._requests
+        reply = attempt(self._upload.close)
+        if reply is not None:
+            raise reply.error("finishing the upload of", requests.target(self._key))
+        self._completed = True
+        found = requests.version(self._staged)
+        if found is None or found.size != size:
+            raise StorageFailure(
+                "finishing the upload of",
+                requests.target(self._key),
+                found="nothing" if found is None else f"{found.size} bytes",
+                expected=f"{size} bytes",
+            )
+        way = ""
+        if requests.location.scheme == "s3":
+            way = COPY_BY_HEADER if self._publish is Publish.COPY else COPY_BY_PARTS
+        client = make_client(
+            requests.location, requests.settings, transfer=size, copy_if_not_exists=way
+        )
+        bare = size if self._publish is Publish.PARTS else None
+        requests.settle(
+            "publishing",
+            self._key,
+            lambda: client.copy(self._staged, self._key, overwrite=False),
+            lambda found, unclear: settle_create(
+                found, self._token, unclear=unclear, bare_size=bare
+            ),
+        )
+
+    def drop(self) -> None:
+        if self._upload is None:
+            return
+        if not self._completed:
+            # obstore has no abort: completing and removing frees the parts all the same
+            attempt(self._upload.close)
+        self._upload = None
+        self._requests.discard(self._staged)
+
+    def _open(self) -> Any:
+        import obstore
+
+        attributes: Any = write_tokens(self._token)
+        return obstore.open_writer(
+            self._requests.patient,
+            self._staged,
+            attributes=attributes,
+            buffer_size=self._part,
+            max_concurrency=IN_FLIGHT,
+        )
+
+
+class ObjectWriter:
+    """The writer of one object (`holdfast.store.protocol.Writer`).
+
+    Args:
+        create: puts a small body, create-only; raises `PathExists`.
+        stage: where a large body goes; raises `PathExists` where that can be seen already.
+        done: called with the path once it is published.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        create: Callable[[str, bytes], None],
+        stage: Callable[[str], Stage],
+        done: Callable[[str], None],
+        part: int = PART,
+        largest: int = LARGEST,
+    ) -> None:
+        self._path = path
+        self._create = create
+        self._make_stage = stage
+        self._done = done
+        self._part = part
+        self._largest = largest
+        self._buffer = bytearray()
+        self._stage: Stage | None = None
+        self._size = 0
+        self._state = "open"
+
+    def write(self, data: Buffer) -> None:
+        """Append `data`.
+
+        Raises:
+            Unsupported: more than the largest body that can be published create-only.
+            StorageFailure, Denied, NoSpace: the upload, or the local spool file, failed.
+        """
+        self._check_open("writing to")
+        view = memoryview(data)
+        view = view.cast("B") if view.contiguous else memoryview(view.tobytes())
+        self._state = "failed"
+        if self._size + len(view) > self._largest:
+            self._drop()
+            raise Unsupported(
+                "writing to",
+                self._path,
+                found=f"more than {self._largest} bytes",
+                expected=f"at most {self._largest}: what object stores write create-only",
+                hint="store it in smaller pieces, or in a repository on a file system",
+            )
+        self._size += len(view)
+        if self._stage is None and self._size > self._part:
+            self._stage = self._make_stage(self._path)
+            self._stage.write(memoryview(self._buffer))
+            self._buffer = bytearray()
+        if self._stage is None:
+            self._buffer += view
+        else:
+            for start in range(0, len(view), self._part):
+                self._stage.write(view[start : start + self._part])
+        self._state = "open"
+
+    def close(self) -> None:
+        """Publish the object. Raises `PathExists` when it lost the race."""
+        if self._state == "closed":
+            return
+        self._check_open("closing")
+        self._state = "failed"
+        try:
+            if self._stage is None:
+                self._create(self._path, bytes(self._buffer))
+            else:
+                self._stage.publish(self._size)
+        except Lost:
+            raise PathExists("creating", self._path, found="another file is there") from None
+        finally:
+            self._drop()
+        self._state = "closed"
+        self._done(self._path)
+
+    def abort(self) -> None:
+        """Drop what was written; does nothing after `close`."""
+        if self._state != "closed":
+            self._state = "aborted"
+        self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _check_open(self, doing: str) -> None:
+        if self._state != "open":
+            raise StorageFailure(
+                doing, self._path, found=f"a writer that is {self._state}", hint="open a new one"
+            )
+
+    def _drop(self) -> None:
+        self._buffer = bytearray()
+        stage, self._stage = self._stage, None
+        if stage is not None:
+            try:
+                stage.drop()
+            except HoldfastError:
+                return  # hidden, and swept with the other temporary objects
