@@ -104,7 +104,7 @@ def ingest(
         HoldfastError: the repository failed; the run was ended as `failed`, if that was possible.
     """
     started = time.monotonic()
-    runs: Runs = getattr(repository, "runs", repository)
+    runs: Runs = getattr(repository, "runs", repository)  # type: ignore[arg-type]
     roots = [os.path.abspath(os.fspath(source)) for source in sources]
     if not roots:
         raise Invalid("taking in", found="no source", hint="name a folder or a file")
