@@ -208,6 +208,62 @@ def verify_chain(
     return Chain(position, logseq - 1, previous, fault)
 
 
+def skip_chain(buffer: bytes, first: int, *, stop: int = MAX_LOGSEQ) -> Chain:
+    """As `verify_chain` by the headers only: hashes are not checked."""
+    size = len(buffer)
+    position = 0
+    logseq = first
+    fault: Fault | None = None
+    unpack = _RECORD_HEADER.unpack_from
+    while position < size and logseq <= stop:
+        if position + 16 > size:
+            fault = _short(buffer, position, logseq)
+            break
+        found, _, length = unpack(buffer, position)
+        if found != logseq or length > MAX_PAYLOAD:
+            fault = _malformed(position, logseq, found, length)
+            break
+        after = position + OVERHEAD + length
+        if after > size:
+            fault = _short(buffer, position, logseq)
+            break
+        position = after
+        logseq += 1
+    return Chain(position, logseq - 1, buffer[max(0, position - 32) : position], fault)
+
+
+def decode_backwards(buffer: bytes, logseq: int, record_hash: bytes, into: list[Record]) -> Chain:
+    """Append to `into`, newest first, the records that end where `buffer` ends.
+
+    The last of them has `logseq` and `record_hash`. `buffer` must begin with the record hash
+    before its first record, or anywhere inside a record: what lies there is left alone. In the
+    answer `offset` is where the oldest record found begins, `logseq` and `record_hash` are those
+    before it, and a fault says that no record was found that ends there.
+    """
+    end = len(buffer)
+    sha256 = hashlib.sha256
+    while logseq and end > 32:
+        start = -1
+        if buffer[end - 32 : end] == record_hash:
+            needle = logseq.to_bytes(8, "little")
+            start = buffer.rfind(needle, 32, max(32, end - 40))
+            while start >= 32:
+                _, kind, length = _RECORD_HEADER.unpack_from(buffer, start)
+                if start + OVERHEAD + length == end:
+                    body = buffer[start - 32 : end - 32]
+                    if sha256(body).digest() == record_hash:
+                        break
+                start = buffer.rfind(needle, 32, start + 7)
+        if start < 32:
+            fault = Fault(end, logseq, f"no record {logseq} that ends here", "the chain", False)
+            return Chain(end, logseq, record_hash, fault)
+        into.append(Record(logseq, kind, buffer[start + 16 : end - 32], record_hash))
+        record_hash = buffer[start - 32 : start]
+        logseq -= 1
+        end = start
+    return Chain(end, logseq, record_hash, None)
+
+
 def _short(buffer: bytes, position: int, logseq: int) -> Fault:
     left = len(buffer) - position
     # A header that is there already and wrong does not become right with more bytes.
