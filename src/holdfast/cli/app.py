@@ -23,6 +23,10 @@ _HELP = """Keep project folders immutable, deduplicated and provable.
 A repository takes every file in once, records which run brought it, gives it back byte for byte,
 and proves with `verify` that nothing changed since.
 """
+_ORDER = (
+    "init ingest status log show ls restore put get tombstone lift snapshot verify fsck gc export-log"
+).split()
+"""As the help lists them: the way of a newcomer, then the rest."""
 _EPILOG = "Every command takes -R, --json and --debug; `holdfast COMMAND --help` tells the rest."
 
 
@@ -37,9 +41,11 @@ def build() -> Callable[..., Any]:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(invoke_without_command=True)(_options)
+    found: dict[str, Callable[..., int | None]] = {}
     for group in (setup, intake, history, files, artifacts, upkeep, export):
-        for name, function in group.COMMANDS.items():
-            app.command(name)(command(function))
+        found |= group.COMMANDS
+    for name in _ORDER:
+        app.command(name)(command(found[name]))
     return typer.main.get_command(app)
 
 

@@ -8,6 +8,7 @@ from holdfast.cli.output import path_fields
 from holdfast.clock import rfc3339
 
 if TYPE_CHECKING:
+    from holdfast.ingest.report import Named
     from holdfast.ledger.ledger import ArtifactInfo
     from holdfast.records import CommitRecord, Finding
     from holdfast.runs.model import FileVersion, Project, RunInfo
@@ -105,3 +106,8 @@ def finding_fields(finding: Finding) -> dict[str, Any]:
         "offset": finding.offset,
         "repairable": finding.repairable,
     }
+
+
+def named_fields(named: Named) -> dict[str, str]:
+    """A path and what there is to say of it."""
+    return {**path_fields(named.path), "reason": named.reason}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast.cli.describe import file_fields, project_fields
+from holdfast.cli.describe import file_fields, named_fields, project_fields
 from holdfast.cli.history import short_time
-from holdfast.cli.output import path_text, size_text
+from holdfast.cli.output import count, path_fields, path_text, size_text
 from holdfast.cli.session import Session
 from holdfast.clock import rfc3339
-from holdfast.errors import NotFound
+from holdfast.errors import ExitCode, NotFound
 
 if TYPE_CHECKING:
     from holdfast.repository import Repository
@@ -105,4 +105,47 @@ def _name(version: FileVersion) -> str:
     return name
 
 
-COMMANDS = {"ls": ls}
+def restore(
+    session: Session,
+    what: Annotated[
+        str,
+        typer.Argument(metavar="RUN|PROJECT[/PATH]", help="A run as it was, or current files."),
+    ],
+    output: Annotated[
+        str,
+        typer.Option("-o", "--output", metavar="DIR", help="A new or empty folder (or new file)."),
+    ],
+) -> int:
+    """Write files back, byte for byte, with modes and times.
+
+    Nothing is ever overwritten, and nothing damaged is written: such files are named, and the exit
+    code is 5.
+    """
+    from holdfast.cli.progress import meter
+    from holdfast.restore import restore as restore_files
+
+    with session.open(read_only=True) as repo, meter("restoring") as bar:
+        report = restore_files(repo, what, output, progress=bar.progressed)
+    out = session.out
+    if session.json:
+        lists = ("damaged", "errors", "unset", "missing")
+        named = {name: [named_fields(n) for n in getattr(report, name)] for name in lists}
+        out.value({**report.to_json(), **path_fields(report.target, "target"), **named})
+    out.line(f"{count(report.files, 'file')}, {size_text(report.bytes)}, to {report.target}")
+    for named_path in report.missing:
+        out.line(f"  never taken in: {path_text(named_path.path)}: {named_path.reason}", "yellow")
+    for named_path in report.unset:
+        out.line(f"  without mode or time: {path_text(named_path.path)}: {named_path.reason}")
+    for named_path in [*report.damaged, *report.errors]:
+        out.line(f"  not restored: {path_text(named_path.path)}: {named_path.reason}", "red")
+    if report.damaged:
+        text = f"restoring: {count(len(report.damaged), 'file')} damaged; run `holdfast verify`"
+        return session.failed(ExitCode.INTEGRITY, text)
+    if report.errors:
+        text = f"restoring: {count(len(report.errors), 'file')} could not be written, named above"
+        return session.failed(ExitCode.NAMED_FAILURES, text)
+    out.next("holdfast verify")
+    return ExitCode.DONE
+
+
+COMMANDS = {"ls": ls, "restore": restore}

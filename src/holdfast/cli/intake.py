@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast.cli.output import count, path_fields, path_text, size_text
+from holdfast.cli.describe import named_fields
+from holdfast.cli.output import count, path_text, size_text
 from holdfast.cli.session import Session
 from holdfast.errors import ExitCode
 
 if TYPE_CHECKING:
-    from holdfast.ingest import IngestReport, Named, SourceReport
+    from holdfast.ingest import IngestReport, SourceReport
 
 MAX_SKIPPED = 20
 """Skipped names shown to people; ``--json`` has all. Failures are always shown all."""
@@ -52,11 +53,8 @@ def ingest(
         _print_source(session, source)
     if not report.ok:
         failed = sum(max(len(s.errors), s.status == "failed") for s in report.sources)
-        session.failed(
-            ExitCode.NAMED_FAILURES,
-            f"taking in: {count(failed, 'failure')} named above; all else is kept",
-        )
-        return ExitCode.NAMED_FAILURES
+        text = f"taking in: {count(failed, 'failure')} named above; all else is kept"
+        return session.failed(ExitCode.NAMED_FAILURES, text)
     if report.sources:
         session.out.next(f"holdfast log --project {shlex.quote(report.sources[-1].project)}")
     return ExitCode.DONE
@@ -81,13 +79,9 @@ def _print_source(session: Session, source: SourceReport) -> None:
 def _fields(report: IngestReport) -> dict[str, object]:
     fields = report.to_json()
     for source, fact in zip(fields["sources"], report.sources, strict=True):
-        source["errors"] = [_named(n) for n in fact.errors]
-        source["skipped"] = [_named(n) for n in fact.skipped]
+        source["errors"] = [named_fields(n) for n in fact.errors]
+        source["skipped"] = [named_fields(n) for n in fact.skipped]
     return fields
-
-
-def _named(named: Named) -> dict[str, str]:
-    return {**path_fields(named.path), "reason": named.reason}
 
 
 COMMANDS = {"ingest": ingest}

@@ -53,10 +53,10 @@ class Session:
 
         return repository.open(find_repository(self.repo), read_only=read_only)
 
-    def failed(self, code: ExitCode, message: str) -> None:
-        """Say on standard error that the command did its work and what it found is not well."""
+    def failed(self, code: ExitCode, message: str) -> int:
+        """Say on standard error that the work is done and not all is well; returns `code`."""
         name = "named_failures" if code == ExitCode.NAMED_FAILURES else "integrity"
-        report({"code": name, "message": message}, code, self.json)
+        return report({"code": name, "message": message}, code, self.json)
 
 
 def on_command_line(ctx: typer.Context, name: str) -> bool:
