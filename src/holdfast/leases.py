@@ -275,7 +275,11 @@ class FileLeases:
         self._command = command
         self._facts: dict[str, Any] | None = None
         self._held: set[FileLease] = set()
-        # A forked child must not keep the parent's locks alive when the parent dies.
+        self._watches_forks = False
+
+    def _watch_forks(self) -> None:
+        """A forked child must not keep the parent's locks alive when the parent dies."""
+        self._watches_forks = True
         me = weakref.ref(self)
 
         def after_fork() -> None:
@@ -302,6 +306,8 @@ class FileLeases:
             StorageFailure: the lock file cannot be opened.
         """
         path = self._path(name)
+        if not self._watches_forks:
+            self._watch_forks()
         if exclusive and self._read_only:
             raise Denied("taking the lease", name, found="the store is open for reading only")
         try:
