@@ -1,0 +1,35 @@
+"""`gc`: remove what nothing needs: temporary files, cut tails, litter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from holdfast.errors import Denied
+from holdfast.maintenance.fsck import sweep_temps
+from holdfast.records import GcReport
+
+if TYPE_CHECKING:
+    from holdfast.repository import Repository
+
+
+def gc(repository: Repository, *, dry_run: bool = False) -> GcReport:
+    """Remove what nothing needs; with `dry_run` only say what that would be.
+
+    Nothing that a commit or a run in progress needs is touched, so it can run at any time.
+
+    Raises:
+        Denied: the repository is open for reading only, and it is no dry run.
+    """
+    if repository.read_only and not dry_run:
+        raise Denied("collecting", repository.url, found="it is open for reading only")
+    total = GcReport()
+    for part in (
+        repository.ledger.collect(dry_run=dry_run),
+        repository.runs.collect(dry_run=dry_run),
+        sweep_temps(repository, dry_run=dry_run),
+    ):
+        # A dry run leaves a model's temporary files for the sweep to find again.
+        named = {path for path, _ in total.removed}
+        part.removed = [item for item in part.removed if item[0] not in named]
+        total.merge(part)
+    return total
