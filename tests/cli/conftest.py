@@ -48,7 +48,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOLDFAST_AUTHOR", "ana")
     monkeypatch.chdir(tmp_path)
-    yield
+    return
 
 
 @pytest.fixture

@@ -10,15 +10,30 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from holdfast.cli import history, main as main_module
+from cli.conftest import Command
+from holdfast.cli import history
+from holdfast.cli import main as main_module
 from holdfast.cli.main import main
 from holdfast.errors import ExitCode, HoldfastError
 
-from cli.conftest import Command
-
-COMMANDS = (
-    "init ingest status log show ls restore put get tombstone lift snapshot verify fsck gc export-log"
-).split()
+COMMANDS = [
+    "init",
+    "ingest",
+    "status",
+    "log",
+    "show",
+    "ls",
+    "restore",
+    "put",
+    "get",
+    "tombstone",
+    "lift",
+    "snapshot",
+    "verify",
+    "fsck",
+    "gc",
+    "export-log",
+]
 
 
 def test_help_lists_every_command_in_order(holdfast: Command) -> None:

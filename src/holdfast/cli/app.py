@@ -23,9 +23,24 @@ _HELP = """Keep project folders immutable, deduplicated and provable.
 A repository takes every file in once, records which run brought it, gives it back byte for byte,
 and proves with `verify` that nothing changed since.
 """
-_ORDER = (
-    "init ingest status log show ls restore put get tombstone lift snapshot verify fsck gc export-log"
-).split()
+_ORDER = [
+    "init",
+    "ingest",
+    "status",
+    "log",
+    "show",
+    "ls",
+    "restore",
+    "put",
+    "get",
+    "tombstone",
+    "lift",
+    "snapshot",
+    "verify",
+    "fsck",
+    "gc",
+    "export-log",
+]
 """As the help lists them: the way of a newcomer, then the rest."""
 _EPILOG = "Every command takes -R, --json and --debug; `holdfast COMMAND --help` tells the rest."
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from holdfast.cli.discovery import FOLDER
+from holdfast.cli.history import short_time
+from holdfast.cli.output import size_text
 from holdfast.cli.session import Session
 from holdfast.errors import Invalid
 
@@ -38,4 +40,39 @@ def init(
     session.out.next(f"holdfast {option}ingest FOLDER")
 
 
-COMMANDS = {"init": init}
+def status(session: Session) -> None:
+    """Show a repository at a glance, without reading contents."""
+    with session.open(read_only=True) as repo:
+        found = repo.status()
+    if session.json:
+        session.out.value(found.to_json())
+        return
+    last = found.last_run
+    rows = [
+        ("repository", found.url),
+        ("id", found.id),
+        ("created", short_time(found.created)),
+        ("ledger", f"{found.head:,} records, {size_text(found.ledger_bytes)}"),
+        ("projects", f"{found.projects:,}"),
+        ("runs", _counts(found.runs) or "none"),
+        ("files seen", _counts(found.run_files) or "none"),
+        ("content", f"{size_text(found.run_bytes)} stored by runs"),
+    ]
+    if last is not None:
+        what = f"{last['action']} of {last['project_name']}, {last['status']}"
+        rows.append(("last run", f"{short_time(last['created_at'])} {what}"))
+    for name, value in rows:
+        session.out.line(f"{name:<10}  {value}")
+    for folder in found.dead_runs:
+        session.out.line(f"unfinished  {folder}: its process died", "yellow")
+    if found.dead_runs:
+        session.out.next("holdfast fsck --repair")
+    else:
+        session.out.next("holdfast ingest FOLDER" if last is None else "holdfast log")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} {name}" for name, number in sorted(counts.items()))
+
+
+COMMANDS = {"init": init, "status": status}
