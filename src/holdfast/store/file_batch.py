@@ -94,6 +94,7 @@ class FileBatch:
             if isinstance(error, OSError):
                 raise from_oserror(error, "writing", full) from error
             raise
+        self._touched[folder] = None  # again: a commit may have taken the set away meanwhile
         self._files.append(full)
 
     def open_writer(self, path: str, *, staging: str | None = None) -> FileWriter:
@@ -116,7 +117,7 @@ class FileBatch:
                 aborted.
         """
         self._check_usable()
-        folders = list(self._touched)
+        folders, self._touched = self._touched, {}
         files, self._files = self._files, []
         try:
             if self._shared:
@@ -132,9 +133,9 @@ class FileBatch:
                     self._folders.ensure(folder)
         except BaseException:
             self._failed = True
+            self._touched = {}
             self._files = files + self._files
             raise
-        self._touched = {}
 
     def abort(self) -> None:
         """Remove the files put since the last `commit`, as far as the system lets us, and end the
@@ -142,6 +143,7 @@ class FileBatch:
         files, self._files = self._files, []
         for path in files:
             unlink_quietly(self._calls, path)
+        self._touched = {}
         fd, self._fd = self._fd, -1
         if fd >= 0:
             close_quietly(self._calls, fd)
