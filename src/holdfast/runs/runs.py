@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from holdfast.clock import SystemClock, SystemIds
+from holdfast.errors import Busy, Conflict, Denied, NotFound
+from holdfast.records import NullSink
+from holdfast.runs import reading
+from holdfast.runs.catalog import RunCatalog
+from holdfast.runs.finish import Finisher, objects_of
+from holdfast.runs.history import ProjectHistory
+from holdfast.runs.journals import Journals
+from holdfast.runs.local_file import stream_of, take_stream
+from holdfast.runs.model import FileEntry, RunDiff
+from holdfast.runs.opening import open_run
+from holdfast.runs.projects import Projects
+from holdfast.runs.writer import Desk, RunWriter
 
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
     from typing_extensions import Buffer
 
     from holdfast.clock import Clock, Ids
     from holdfast.records import Checked, CommitSink, Finding, GcReport, ObjectRef
-    from holdfast.runs.model import (
-        FileVersion,
-        Project,
-        Registered,
-        RunDiff,
-        RunInfo,
-        Source,
-    )
-    from holdfast.runs.writer import RunWriter
+    from holdfast.runs.index import RunIndex
+    from holdfast.runs.model import FileVersion, Project, Registered, RunInfo, Source
     from holdfast.store.protocol import Store
+
+_log = logging.getLogger(__name__)
 
 
 class Runs:
     """Runs and file versions of one store.
 
-    ``Runs(store, *, sink=NullSink(), prefix="runs", clock, ids, cache=None, author="",
-    read_only=False)``; `cache` is an absolute local folder for the index on stores that are not a
-    file system. A context manager; `close` ends runs that are still open as `failed`.
+    Args:
+        store: where they lie.
+        sink: to whom finished runs are announced (in a repository: the ledger).
+        prefix: folder of the store.
+        clock, ids: time and identity.
+        cache: absolute local folder for the index, on stores that are not a file system; None
+            keeps it in memory.
+        author: named in the COMMITs.
+        read_only: refuse to write.
     """
 
     def __init__(
@@ -43,7 +63,23 @@ class Runs:
         author: str = "",
         read_only: bool = False,
     ) -> None:
-        raise NotImplementedError
+        self.store = store
+        self.prefix = prefix
+        self.sink: CommitSink = NullSink() if sink is None else sink
+        self.read_only = read_only
+        self._clock: Clock = SystemClock() if clock is None else clock
+        self._ids: Ids = SystemIds() if ids is None else ids
+        self._author = author
+        self._cache = cache
+        self._journals = Journals(store)
+        self._projects = Projects(store, prefix, self._clock, self._ids)
+        self._finisher = Finisher(store, self._journals, self.sink, self._clock)
+        self._catalog = RunCatalog(store, self._journals, self._projects, prefix)
+        self._desk = Desk(store, prefix, self._clock, self._ids, self._finisher)
+        self._histories: dict[str, ProjectHistory] = {}
+        self._open: dict[str, RunWriter] = {}
+        self._lock = threading.RLock()
+        self._index: RunIndex | None = None
 
     # writing
 
@@ -56,9 +92,41 @@ class Runs:
         inputs: Iterable[str] = (),
         instructions: str | None = None,
     ) -> RunWriter:
-        """Begin a run. `project` is an id or a name: an unknown name is created, an unknown id is
-        `NotFound`. Dead runs of the project are ended first."""
-        raise NotImplementedError
+        """Begin a run. Dead runs of the project are ended first.
+
+        Args:
+            project: id or name; an unknown name is created.
+            action: what is done; its letters, digits and ``._-`` name the folder.
+            source: where files come from; paths are relative to it.
+            inputs: ``commit:<logseq>``, ``asl1:…`` or ``sha256:…``, for the lineage.
+            instructions: text that is kept with the run.
+
+        Raises:
+            NotFound: an unknown id.
+            Invalid: a project or action that cannot be one.
+            Denied: open for reading only.
+        """
+        self._check_writable()
+        since = self.sink.position()
+        found = self._projects.resolve(project)
+        history = self._history(found, fresh=self.store.leases is None)
+        for dead in self._finisher.dead_runs(history):
+            _log.warning("run %s of %s had died: %s", dead.run_id, found.name, dead.error)
+        writer = open_run(
+            self._desk,
+            found,
+            history,
+            action,
+            author=self._author,
+            since=since,
+            source=source,
+            inputs=inputs,
+            instructions=instructions,
+        )
+        with self._lock:
+            self._open = {k: w for k, w in self._open.items() if w.open}
+            self._open[writer.run_id] = writer
+        return writer
 
     @contextmanager
     def run(
@@ -71,18 +139,48 @@ class Runs:
         instructions: str | None = None,
     ) -> Iterator[RunWriter]:
         """`begin`, then `complete`; an exception ends the run as `failed` with its message."""
-        raise NotImplementedError
+        with self.begin(
+            project, action, source=source, inputs=inputs, instructions=instructions
+        ) as writer:
+            yield writer
 
     def create_run(self, project: str, action: str, instructions: str | None = None) -> RunInfo:
-        """Begin a run that `complete_run` ends; this process holds it meanwhile."""
-        raise NotImplementedError
+        """Begin a run that `complete_run` ends; this process holds it meanwhile. As `begin`."""
+        return self.begin(project, action, instructions=instructions).info
 
     def complete_run(
         self, run_id: str, status: str = "completed", error: str | None = None
     ) -> RunInfo:
-        """End a run that `create_run` began here. NotFound; Conflict when it has ended already;
-        Busy when another process holds it."""
-        raise NotImplementedError
+        """End a run that `create_run` began here.
+
+        Raises:
+            NotFound: no such run.
+            Conflict: it has ended already.
+            Busy: another process holds it.
+            Invalid: another status than completed, completed_with_errors, failed.
+        """
+        return self.writer(run_id).complete(status, error)
+
+    def writer(self, run_id: str) -> RunWriter:
+        """The open run `run_id` of this process. NotFound, Conflict, Busy as `complete_run`."""
+        writer = self._open.get(run_id)
+        if writer is not None and writer.open:
+            return writer
+        info = self._catalog.by_id(run_id)
+        if info.status != "in_progress":
+            raise Conflict(
+                "writing the run",
+                run_id,
+                found=f"a run that has ended as {info.status}",
+                hint="begin a new run",
+            )
+        raise Busy(
+            "writing the run",
+            run_id,
+            found="a run that this process did not begin",
+            hint="the process that began it ends it; if that died, the next run of the project "
+            "marks it failed",
+        )
 
     def register_file(
         self,
@@ -92,31 +190,85 @@ class Runs:
         *,
         processed: bool = False,
     ) -> Registered:
-        """Take one file into an open run: `source` is a local path (str), the bytes, or a binary
-        stream; `filename` the relative path that it gets. Streamed, durable on return."""
-        raise NotImplementedError
+        """Take one file into an open run; streamed, durable on return.
+
+        Args:
+            run_id: of a run that this process began.
+            filename: the relative path that it gets.
+            source: a local path (str), the bytes, or a binary stream.
+            processed: whether taking it in is all the processing there is; else
+                `mark_file_processed` tells when it was.
+
+        Raises:
+            NotFound: no such run or local file.
+            InvalidPath: a filename that would leave the run's folder.
+        """
+        writer = self.writer(run_id)
+        path = filename.encode() if isinstance(filename, str) else filename
+        with stream_of(source) as (stream, mode, mtime_ns):
+            size, sha256, stored = take_stream(writer, path, stream)
+        writer.register(
+            FileEntry(
+                path=path,
+                size=size,
+                sha256=sha256,
+                mode=mode,
+                mtime_ns=mtime_ns,
+                stored=stored,
+                processed=processed,
+            )
+        )
+        return writer.flush()[-1]
 
     def mark_file_processed(self, file_id: str, *, project: str | None = None) -> None:
-        """Note that this version was processed successfully. NotFound for an unknown id."""
-        raise NotImplementedError
+        """Note, durably, that this version was processed successfully.
+
+        The note stands in the journal of an open run of this process, or in a small run of its
+        own: what is sealed is not edited.
+
+        Raises:
+            NotFound: no version of that id (in `project`, where that is given).
+        """
+        self._check_writable()
+        found = [self.project(project)] if project is not None else self._projects.list()
+        for candidate in found:
+            history = self._fresh(candidate)
+            line = history.version(file_id)
+            if line is None:
+                continue
+            if file_id in history.state.processed:
+                return
+            for writer in list(self._open.values()):
+                if writer.open and writer.project.id == candidate.id:
+                    writer.mark_processed(file_id)
+                    writer.flush()
+                    return
+            with self.begin(candidate.id, "mark_processed") as writer:
+                writer.mark_processed(file_id)
+            return
+        raise NotFound("marking as processed", file_id, found="no file version of that id")
 
     def get_artifact_path(self, run_id: str, artifact_type: str) -> str:
-        """The folder for artifacts of `artifact_type` in that run (`RunWriter.artifact_path`)."""
-        raise NotImplementedError
+        """The folder for artifacts of `artifact_type` in an open run of this process; of a
+        finished run, where they lie. Absolute on a file system, else a key."""
+        writer = self._open.get(run_id)
+        if writer is not None and writer.open:
+            return writer.artifact_path(artifact_type)
+        return self._catalog.artifact_folder(self._catalog.by_id(run_id), artifact_type)
 
     def put_artifact(self, run_id: str, artifact_type: str, name: str, data: Buffer) -> str:
-        """Write one artifact file into an open run; returns its key below ``runs/``."""
-        raise NotImplementedError
+        """Write one artifact file into an open run; returns its key from the root."""
+        return self.writer(run_id).put_artifact(artifact_type, name, data)
 
     # reading
 
     def projects(self) -> list[Project]:
         """All projects, by folder."""
-        raise NotImplementedError
+        return self._projects.list()
 
     def project(self, name_or_id: str) -> Project:
-        """The project. NotFound."""
-        raise NotImplementedError
+        """The project of that id or name. Raises `NotFound`."""
+        return self._projects.get(name_or_id)
 
     def list_runs(
         self,
@@ -128,82 +280,220 @@ class Runs:
         before: str | None = None,
     ) -> list[RunInfo]:
         """Runs, newest first; of all projects when `project` is None. `before` is a run id: only
-        older ones."""
-        raise NotImplementedError
+        runs older than that one."""
+        found = None if project is None else self.project(project)
+        return self._catalog.list(found, status=status, action=action, limit=limit, before=before)
 
     def find_run(self, text: str) -> RunInfo:
         """The run whose id begins with `text` (at least 4 characters) or whose folder is `text`
-        (``<run>`` or ``<Project>/<run>``). NotFound; Invalid when several match."""
-        raise NotImplementedError
+        (``<run>`` or ``<Project>/<run>``).
+
+        Raises:
+            NotFound: none.
+            Invalid: several.
+        """
+        return self._catalog.find(text)
 
     def get_run_metadata(self, run_id: str) -> RunInfo:
-        """As `find_run`, with artifact types, counts and bytes of a run in progress too."""
-        raise NotImplementedError
+        """As `find_run`, with artifact types, counts and bytes, of a run in progress too."""
+        return self._catalog.metadata(self._catalog.by_id(run_id))
 
     def files_of(self, run_id: str, *, removed: bool = False) -> Iterator[FileVersion]:
-        """What the run saw, by path bytes: every file, duplicates too. `removed` adds the paths
-        that it marked removed; entries with an error come always."""
-        raise NotImplementedError
+        """What the run saw, by path bytes: every file, duplicates too, entries with an error too.
+        `removed` adds the paths that it marked removed. A path met twice is given as seen last.
+
+        Raises:
+            NotFound: no such run.
+            Integrity, ManifestInvalid: its record is damaged.
+        """
+        info = self._catalog.by_id(run_id)
+        lines = reading.entries_of(self.store, self._journals, self.sink, info.run_dir)
+        for line in reading.last_of_each(lines):
+            if removed or line.outcome != "removed":
+                yield line.version(info.project.name, info.run_id)
 
     def current_files(self, project: str, prefix: bytes | str = b"") -> list[FileVersion]:
-        """The project's current versions at or below `prefix` (a path), by path bytes."""
-        raise NotImplementedError
+        """The project's current versions at or below the path `prefix`, by path bytes."""
+        found = self.project(project)
+        state = self._fresh(found).state
+        at = (prefix.encode() if isinstance(prefix, str) else prefix).rstrip(b"/")
+        below = at + b"/"
+        return [
+            reading.version_of(sight.line, state, found.name)
+            for path, sight in sorted(state.current.items())
+            if not at or path == at or path.startswith(below)
+        ]
 
     def get_latest_file(self, project: str, filename: str | bytes) -> FileVersion | None:
         """The current version of a path, or None."""
-        raise NotImplementedError
+        found = self.project(project)
+        state = self._fresh(found).state
+        path = filename.encode() if isinstance(filename, str) else filename
+        sight = state.current.get(path)
+        return None if sight is None else reading.version_of(sight.line, state, found.name)
 
     def get_file_history(self, project: str, filename: str | bytes) -> list[FileVersion]:
         """All versions of a path, newest first."""
-        raise NotImplementedError
+        found = self.project(project)
+        state = self._fresh(found).state
+        path = filename.encode() if isinstance(filename, str) else filename
+        return [
+            reading.version_of(line, state, found.name, by) for line, by in state.versions(path)
+        ]
 
     def find_sha256(self, sha256: str) -> FileVersion | None:
         """A stored version with these bytes in any project, or None."""
-        raise NotImplementedError
+        for project in self._projects.list():
+            for run_dir in self._catalog.run_dirs(project):
+                try:
+                    if not reading.find_in_journal(self._journals.bytes(run_dir), sha256):
+                        continue
+                except NotFound:
+                    continue
+                for batch in self._journals.read(run_dir).batches:
+                    for line in batch.files:
+                        if line.sha256 == sha256 and line.stored is not None:
+                            return line.version(project.name)
+        return None
 
     def diff(self, run_a: str, run_b: str) -> RunDiff:
-        """What differs between the files of two runs."""
-        raise NotImplementedError
+        """What differs between the files of two runs: kind, bytes, or target."""
+
+        def files(run_id: str) -> dict[bytes, FileVersion]:
+            return {v.path: v for v in self.files_of(run_id) if v.outcome != "failed"}
+
+        before, after = files(run_a), files(run_b)
+        return RunDiff(
+            added=tuple(after[p] for p in sorted(after.keys() - before.keys())),
+            removed=tuple(before[p] for p in sorted(before.keys() - after.keys())),
+            changed=tuple(
+                (before[p], after[p])
+                for p in sorted(before.keys() & after.keys())
+                if (before[p].kind, before[p].sha256, before[p].target)
+                != (after[p].kind, after[p].sha256, after[p].target)
+            ),
+        )
 
     def open_file(self, version: FileVersion) -> BinaryIO:
-        """The version's bytes as a stream that checks size and SHA-256 while it is read: the last
-        `read` raises `Integrity`, naming the file, when they are not what was registered."""
-        raise NotImplementedError
+        """The version's bytes as a stream that checks size and SHA-256 before it gives out the
+        last of them.
+
+        Raises:
+            Integrity: at once or while reading: the file is missing, or its bytes are others.
+            Invalid: a version without bytes (symlink, folder, removal).
+        """
+        return cast("BinaryIO", reading.open_verified(self.store, self.prefix, version))
 
     def resolve_artifact_path(self, reference: str) -> str | None:
-        """The key below the repository's root of an artifact: ``<run>/<type>/<name>`` in the new
-        structure, else the migrated legacy path (with a warning), else None."""
-        raise NotImplementedError
+        """The key from the store's root of an artifact: ``[<Project>/]<run>/<type>/<name>`` in the
+        present structure, else the migrated legacy path (with a warning), else None."""
+        key, legacy = self._catalog.resolve(reference)
+        if legacy:
+            _log.warning("%s lies at a legacy path: %s", reference, key)
+        return key
 
     # upkeep
 
     def recover(self) -> list[RunInfo]:
         """End every dead run of every project; returns them."""
-        raise NotImplementedError
+        self._check_writable()
+        return [
+            info
+            for project in self._projects.list()
+            for info in self._finisher.dead_runs(self._history(project))
+        ]
+
+    @property
+    def index(self) -> RunIndex:
+        """The derived index (DuckDB), made when first asked for."""
+        with self._lock:
+            if self._index is None:
+                from holdfast.runs.index import RunIndex
+
+                self._index = RunIndex(
+                    self.store,
+                    self._journals,
+                    self._projects,
+                    self._catalog,
+                    self._cache,
+                    read_only=self.read_only,
+                )
+            return self._index
 
     def rebuild_index(self) -> None:
         """Build the derived index again from what is true."""
-        raise NotImplementedError
+        self.index.rebuild()
 
     def verify(self, *, deep: bool = True) -> Iterator[Finding | Checked]:
-        """Check everything below the prefix except the derived index."""
-        raise NotImplementedError
+        """Check everything below the prefix except the derived index; see `holdfast.runs.check`."""
+        from holdfast.runs.check import Check
+
+        return Check(self).verify(deep=deep)
 
     def repair(self) -> Iterator[Finding]:
-        """End dead runs, anchor what has no COMMIT, remove litter."""
-        raise NotImplementedError
+        """End dead runs, announce what has no COMMIT, remove litter."""
+        from holdfast.runs.check import Check
+
+        self._check_writable()
+        return Check(self).repair()
 
     def collect(self, *, dry_run: bool) -> GcReport:
         """Remove staged files that no journal names, of runs that nobody writes."""
-        raise NotImplementedError
+        from holdfast.runs.check import Check
+
+        if not dry_run:
+            self._check_writable()
+        return Check(self).collect(dry_run=dry_run)
 
     def anchored(self, run_id: str) -> tuple[ObjectRef, ...]:
-        """The objects that the run's COMMIT fixes, from its ``run.json`` on disk."""
-        raise NotImplementedError
+        """The objects that the run's COMMIT fixes, as its journal stands for them."""
+        run_dir = self._catalog.by_id(run_id).run_dir
+        return objects_of(run_dir, self._finisher.sealed(run_dir))
 
     def close(self) -> None:
-        """End open runs as `failed` and release what is held; idempotent."""
-        raise NotImplementedError
+        """End runs that are still open as `failed` and release what is held; idempotent."""
+        for writer in list(self._open.values()):
+            if writer.open:
+                writer.fail("closed before the run was completed")
+        self._open = {}
+        if self._index is not None:
+            self._index.close()
+            self._index = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise Denied("writing runs of", self.store.url, found="it is open for reading only")
+
+    def _history(self, project: Project, *, fresh: bool = False) -> ProjectHistory:
+        with self._lock:
+            history = self._histories.get(project.folder)
+            if history is None or not history.usable or fresh:
+                folder = project.folder
+
+                def committed(run_id: str) -> int | None:
+                    return self.sink.find_commit("run", folder, run_id)
+
+                history = ProjectHistory(
+                    self.store, self._journals, f"{self.prefix}/{folder}", self._clock, committed
+                )
+                self._histories[folder] = history
+            return history
+
+    def _fresh(self, project: Project) -> ProjectHistory:
+        history = self._history(project)
+        history.refresh()
+        return history
 
 
 ArtifactManager = Runs

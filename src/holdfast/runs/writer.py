@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from holdfast.clock import rfc3339
+from holdfast.errors import Conflict, HoldfastError, Invalid, StorageFailure
+from holdfast.runs import artifacts
+from holdfast.runs.decide import becomes_removed
+from holdfast.runs.lines import Counts, FileLine, MarkLine
+from holdfast.runs.model import Prediction, Status
+from holdfast.runs.register import Registrar
+from holdfast.runs.stage import Stage
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
-    from holdfast.runs.model import (
-        FileEntry,
-        Prediction,
-        Project,
-        Registered,
-        RunInfo,
-        WalkedRoots,
-    )
+    from holdfast.clock import Clock, Ids
+    from holdfast.leases import Lease
+    from holdfast.runs.finish import Finisher
+    from holdfast.runs.history import ProjectHistory, TakenRun
+    from holdfast.runs.model import FileEntry, Project, Registered, RunInfo, WalkedRoots
+    from holdfast.runs.stage import StageWriter
+    from holdfast.store.protocol import Store
 
 
-class StageWriter(Protocol):
-    """A stream into one raw_source file: hash and copy in one pass, constant memory.
+class Desk(NamedTuple):
+    """What a writer works with."""
 
-    As a context manager it aborts unless `finish` was called.
-    """
-
-    def write(self, data: Buffer) -> None:
-        """Append `data`."""
-
-    def finish(self) -> tuple[int, str, str]:
-        """(size, sha256 hex, stored key); durable with the run's next `flush`."""
-
-    def abort(self) -> None:
-        """Drop what was written."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    store: Store
+    prefix: str
+    clock: Clock
+    ids: Ids
+    finisher: Finisher
 
 
 class RunWriter:
@@ -54,19 +51,64 @@ class RunWriter:
         run_id: UUID.
         run_dir: key of the run's folder from the repository's root, ``runs/<Project>/<run>``.
         project: the `Project`.
-        instructions: text given at the beginning, or None.
+        open: whether the run can still be written.
     """
 
-    run_id: str
-    run_dir: str
-    project: Project
+    def __init__(
+        self,
+        desk: Desk,
+        project: Project,
+        history: ProjectHistory,
+        run: TakenRun,
+        *,
+        lease: Lease | None,
+        since: int,
+    ) -> None:
+        assert run.begin is not None
+        self._desk = desk
+        self._history = history
+        self._run = run
+        self._lease = lease
+        self._since = since
+        self._begin_order = run.first
+        self._queue: list[FileEntry] = []
+        self._marks: list[str] = []
+        self._lock = threading.RLock()
+        self._seen: set[bytes] = set()
+        self._failures = 0
+        self.project = project
+        self.run_id = run.begin.run_id
+        self.run_dir = run.run_dir
+        self.open = True
+        self._stage = Stage(desk.store, desk.prefix, run.run_dir, history)
+        self._registrar = Registrar(history, run.run_dir, desk.prefix, self.run_id, desk.ids)
+
+    @property
+    def info(self) -> RunInfo:
+        """The run as it stands."""
+        return self._desk.finisher.info(self.run_dir)
+
+    @property
+    def history(self) -> ProjectHistory:
+        """The project's history, as far as this run took it in."""
+        return self._history
 
     def predict(self, path: bytes, size: int) -> Prediction:
         """What is known of `path`, from the newest known state, without a lock.
 
         When the bytes read hash to `Prediction.sha256` nothing need be staged: register the entry
         with ``stored=None``."""
-        raise NotImplementedError
+        state = self._history.state
+        sight = state.current.get(path)
+        if sight is None or sight.line.kind != "file":
+            return Prediction(None)
+        line = sight.line
+        return Prediction(
+            line.sha256,
+            line.size,
+            line.file_id in state.processed,
+            None if line.mtime_ns is None else int(line.mtime_ns),
+        )
 
     def stage(self, path: bytes, data: Buffer, sha256: str) -> str:
         """Write `data` as the raw_source file of `path`; returns its key below ``runs/``.
@@ -76,35 +118,91 @@ class RunWriter:
 
         Raises:
             InvalidPath: a path that is empty, absolute, or has a ``..`` component.
+            Conflict: the run has ended.
         """
-        raise NotImplementedError
+        if not self.open:
+            raise self._ended()
+        return self._stage.put(path, data, sha256)
 
     def open_stage(self, path: bytes) -> StageWriter:
-        """As `stage`, for a stream."""
-        raise NotImplementedError
+        """As `stage`, for a stream: hash and copy in one pass, constant memory."""
+        if not self.open:
+            raise self._ended()
+        return self._stage.open(path)
 
     def register(self, entry: FileEntry) -> None:
-        """Queue `entry` for the next `flush`."""
-        raise NotImplementedError
+        """Queue `entry` for the next `flush`.
+
+        Raises:
+            Invalid: an entry that cannot be one, or whose `stored` key was not staged with these
+                bytes.
+        """
+        if not self.open:
+            raise self._ended()
+        self._registrar.check(entry, self._stage)
+        with self._lock:
+            self._queue.append(entry)
+
+    def mark_processed(self, file_id: str) -> None:
+        """Queue the mark that `file_id` was processed successfully (any file of the project)."""
+        if not self.open:
+            raise self._ended()
+        with self._lock:
+            self._marks.append(file_id)
 
     def flush(self) -> list[Registered]:
         """Make everything staged durable, decide each queued entry and journal it.
 
-        On return each answer is acknowledged: it survives a power loss."""
-        raise NotImplementedError
+        On return each answer is acknowledged: it survives a power loss.
 
-    def mark_processed(self, file_id: str) -> None:
-        """Queue the mark that `file_id` was processed successfully (any file of the project)."""
-        raise NotImplementedError
+        Raises:
+            StorageFailure, NoSpace, Denied: nothing of this flush is acknowledged, and the run can
+                only be left: the next writer of the project ends it as `failed`.
+        """
+        if not self.open:
+            raise self._ended()
+        with self._lock:
+            entries, self._queue = self._queue, []
+            marks, self._marks = self._marks, []
+        if not entries and not marks:
+            return []
+        with self._breaking():
+            self._stage.commit()
+            with self._history.locked():
+                now = rfc3339(self._desk.clock.now_ns())
+                decided = self._registrar.decide(entries, now)
+                self._history.append(
+                    self._run,
+                    files=decided.lines,
+                    marks=[MarkLine(file_id=file_id, processed=now) for file_id in marks],
+                )
+        unneeded = self._stage.waiting(decided)
+        self._stage.settle(entry.stored for entry in entries if entry.stored is not None)
+        self._stage.discard(unneeded)
+        self._failures += decided.failures
+        if self._run.source is not None:
+            self._seen.update(entry.path for entry in entries)
+        return decided.answers
 
     def artifact_path(self, artifact_type: str) -> str:
         """The folder where the caller writes artifacts of `artifact_type` (``[a-z0-9_]{1,64}``):
-        an absolute path on a file system (made if missing), a key prefix elsewhere."""
-        raise NotImplementedError
+        an absolute path on a file system (made if missing), a key elsewhere."""
+        if not self.open:
+            raise self._ended()
+        return artifacts.artifact_folder(self._desk.store, self.run_dir, artifact_type)
 
     def put_artifact(self, artifact_type: str, name: str, data: Buffer) -> str:
-        """Write one artifact file on any store; returns its key below ``runs/``."""
-        raise NotImplementedError
+        """Write one artifact file, on any store, durable; returns its key from the root.
+
+        Raises:
+            Invalid: a type or name that would leave the run's folder.
+            PathExists: written before.
+        """
+        if not self.open:
+            raise self._ended()
+        key = artifacts.artifact_key(self.run_dir, artifact_type, name)
+        self._desk.store.put(key, data)
+        return key
 
     def complete(
         self,
@@ -120,9 +218,120 @@ class RunWriter:
                 `completed_with_errors` when an entry was registered with an error.
             error: message for a run that failed.
             walked: what of the source was walked; None removes nothing.
+
+        Raises:
+            Invalid: another status.
+            Conflict: the run has ended.
         """
-        raise NotImplementedError
+        if status is not None and (status not in set(Status) or status == Status.IN_PROGRESS):
+            raise Invalid(
+                "completing the run",
+                self.run_id,
+                found=f"status {status!r}",
+                expected="completed, completed_with_errors or failed",
+            )
+        self.flush()
+        if status is None:
+            status = Status.COMPLETED_WITH_ERRORS if self._failures else Status.COMPLETED
+        return self._end(str(status), error, walked)
 
     def fail(self, message: str) -> RunInfo:
         """End the run as `failed`; what was flushed before stays valid, the rest is dropped."""
-        raise NotImplementedError
+        if not self.open:
+            raise self._ended()
+        with self._lock:
+            self._queue, self._marks = [], []
+        return self._end(str(Status.FAILED), message or "failed without a message", None)
+
+    def _end(self, status: str, error: str | None, walked: WalkedRoots | None) -> RunInfo:
+        finisher = self._desk.finisher
+        with self._breaking():
+            self._stage.abort()
+            put_out = artifacts.gather(self._desk.store, self.run_dir)
+            with self._history.locked():
+                removed = [] if walked is None else self._removed(walked)
+                counts, size = self._registrar.counted()
+                counts = Counts(
+                    **{
+                        **{name: getattr(counts, name) for name in counts.__struct_fields__},
+                        "removed": len(removed),
+                    }
+                )
+                self._history.append(
+                    self._run,
+                    files=removed,
+                    artifacts=put_out,
+                    end=finisher.end_line(self._history, status, error, counts, size),
+                )
+                info = finisher.seal_and_commit(self._history, self._run, self._since)
+        self._release()
+        return info
+
+    def _removed(self, walked: WalkedRoots) -> list[FileLine]:
+        source = self._run.source
+        if source is None or not walked.whole:
+            return []
+        unread = frozenset(path.rstrip(b"/") for path in walked.unread)
+        now = rfc3339(self._desk.clock.now_ns())
+        return [
+            self._registrar.removed(sight.line, now)
+            for path, sight in sorted(self._history.state.current.items())
+            if path not in self._seen
+            and becomes_removed(
+                path,
+                last_source=sight.source,
+                source=source,
+                last_order=sight.order,
+                begin_order=self._begin_order,
+                unread=unread,
+            )
+        ]
+
+    @contextlib.contextmanager
+    def _breaking(self) -> Iterator[None]:
+        """After an error inside nothing more is written: what lies on the store is not known."""
+        try:
+            yield
+        except BaseException:
+            self._history.usable = False
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Let go of the run without ending it; idempotent. The next writer of the project ends it
+        as `failed`, with what was journalled."""
+        self.open = False
+        with contextlib.suppress(HoldfastError, OSError):
+            self._stage.abort()
+        self._release()
+
+    def _release(self) -> None:
+        self.open = False
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.close()
+
+    def _ended(self) -> Conflict:
+        return Conflict(
+            "writing the run",
+            self.run_id,
+            found="a run that has ended",
+            hint="begin a new run",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            if self.open:
+                self.complete()
+        elif self.open:
+            message = str(error) or type(error).__name__
+            with contextlib.suppress(StorageFailure):
+                self.fail(message)
