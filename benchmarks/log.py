@@ -32,11 +32,10 @@ print(json.dumps([opened, first]))
 
 
 def main() -> None:
-    from holdfast.ledger.record import RecordType
-
     import holdfast
     from holdfast.ledger.artifact import encode_ref, reference_of
     from holdfast.ledger.log import Entry, open_log
+    from holdfast.ledger.record import RecordType
 
     payload = encode_ref(reference_of(b"x")) + bytes(8)
     entries = [Entry(RecordType.TOMBSTONE, payload)] * BATCH
