@@ -14,6 +14,7 @@ from cli.conftest import Command
 from holdfast.cli import history
 from holdfast.cli import main as main_module
 from holdfast.cli.main import main
+from holdfast.cli.session import Session
 from holdfast.errors import ExitCode, HoldfastError
 
 COMMANDS = [
@@ -99,8 +100,6 @@ def _raise_in_log(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None
 
 
 def _command_like_log(body: object) -> object:
-    from holdfast.cli.session import Session
-
     def log(session: Session) -> None:
         body(session)  # type: ignore[operator]
 
