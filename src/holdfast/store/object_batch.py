@@ -138,7 +138,7 @@ class ObjectBatch:
 
         self._calls.submit(call)
 
-    def open_writer(self, path: str) -> Writer:
+    def open_writer(self, path: str, *, staging: str | None = None) -> Writer:
         """A stream into `path`; published by its own `close`, removed by `abort`."""
         self._check(path)
         self._check_open()

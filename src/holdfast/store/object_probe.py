@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from threading import Lock
 from typing import Any
@@ -108,6 +109,17 @@ class Probe:
             match = Match.NONE
         return Abilities(match, self.publish())
 
+    def server_time(self) -> datetime:
+        """The server's clock, as it dates an object written now."""
+        modified: datetime = self._on_object(self._try_time)
+        return modified
+
+    def _try_time(self, key: str) -> datetime:
+        self._put(key, b"1", mode="overwrite")
+        dates: list[datetime] = []
+        self._ask(key, lambda: dates.append(self._requests.once.head(key)["last_modified"]))
+        return dates[-1]
+
     def _missing(self, what: str) -> Unsupported:
         return Unsupported(
             "writing to",
@@ -187,8 +199,8 @@ class Probe:
         if base.e_tag is None or stale.e_tag in (None, base.e_tag):
             return Match.NONE
         for form in (Match.QUOTED, Match.UNQUOTED):
-            old: Any = {"e_tag": tag_as(form, stale.e_tag), "version": stale.version}
-            new: Any = {"e_tag": tag_as(form, base.e_tag), "version": base.version}
+            old: Any = only_on(form, stale)
+            new: Any = only_on(form, base)
             if not self._refuses(key, lambda mode=old: client.put(key, b"2", mode=mode), b"1"):  # type: ignore[misc]
                 continue
             self._attempt(key, lambda mode=new: client.put(key, b"3", mode=mode))  # type: ignore[misc]
@@ -232,8 +244,11 @@ class Probe:
         return self._refuses(key, copy, b"1")
 
 
-def tag_as(form: Match, e_tag: str | None) -> str | None:
-    """`e_tag` in the form that the server takes."""
-    if e_tag is None or form is not Match.UNQUOTED:
-        return e_tag
-    return e_tag.strip('"')
+def only_on(form: Match, base: Version) -> dict[str, str]:
+    """obstore's put mode for: only on top of `base`, named in the form that the server takes."""
+    mode = {}
+    if base.e_tag is not None:
+        mode["e_tag"] = base.e_tag.strip('"') if form is Match.UNQUOTED else base.e_tag
+    if base.version is not None:
+        mode["version"] = base.version
+    return mode

@@ -8,14 +8,15 @@ acknowledged it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from holdfast.clock import Ids, SystemIds
-from holdfast.errors import Conflict, Invalid, NotFound, PathExists, Unsupported
+from holdfast.errors import Conflict, HoldfastError, Invalid, NotFound, PathExists, Unsupported
+from holdfast.records import GcReport
 from holdfast.store.object_batch import Calls, ObjectBatch, Pool
 from holdfast.store.object_client import Settings
-from holdfast.store.object_probe import Abilities, Probe, Publish, tag_as
+from holdfast.store.object_probe import Abilities, Probe, Publish, only_on
 from holdfast.store.object_reply import Meaning, read_reply
 from holdfast.store.object_requests import Lost, Requests
 from holdfast.store.object_retry import Refused, Retries, ask
@@ -39,14 +40,9 @@ if TYPE_CHECKING:
 PAGE = 1000
 """Objects taken from a listing at a time."""
 
-
-@dataclass(frozen=True, slots=True)
-class Temporary:
-    """A staged or probing object: path, size in bytes, last change in ns by the server's clock."""
-
-    path: str
-    size: int
-    modified_ns: int
+STALE_AFTER = 24 * 3600
+"""Seconds after which a temporary object has no living writer: it is staged for one server-side
+copy only, whose time-outs and retries together stay far below."""
 
 
 class ObjectStore:
@@ -172,9 +168,10 @@ class ObjectStore:
 
     def size(self, path: str) -> int:
         """Size in bytes. Raises `NotFound`."""
-        found = self._requests.version(self._location.key(path))
+        key = self._location.key(path)
+        found = self._requests.version(key)
         if found is None:
-            raise NotFound("looking at", path, found="not there")
+            raise NotFound("looking at", self._requests.target(key), found="not there")
         return found.size
 
     def exists(self, path: str) -> bool:
@@ -183,22 +180,7 @@ class ObjectStore:
 
     def list(self, folder: str = "") -> Iterator[Entry]:
         """Every file below `folder`, ascending by path bytes, page by page."""
-        start = self._location.folder(folder)
-        before = b""
-        for key, size in self._listed(start, PAGE):
-            path = self._location.path(key)
-            if path is None or path == folder or not is_listed_name(path):
-                continue
-            now = path.encode("utf-8")
-            if now < before:
-                raise Unsupported(
-                    "listing",
-                    self.url,
-                    found="an endpoint that lists out of order",
-                    expected="ascending keys, as S3 lists them",
-                )
-            before = now
-            yield Entry(path, size)
+        return self._entries(folder, self._location.folder(folder))
 
     def children(self, folder: str = "") -> tuple[Sequence[str], Sequence[Entry]]:
         """The names of the folders directly below `folder`, and the files directly in it."""
@@ -217,29 +199,38 @@ class ObjectStore:
             sorted(entries, key=lambda entry: _bytes(entry.path)),
         )
 
-    def temporaries(self) -> Sequence[Temporary]:
-        """The staged and probing objects, which listings hide: litter, once their writer is dead.
-
-        `modified_ns` is the server's clock: compare it with that of another object of the server,
-        not with this machine's.
-        """
-        start = self._location.folder()
+    def stale_temps(self, folder: str = "") -> Iterator[Entry]:
+        """Staged and probing objects that dead processes left: those which are a day older than
+        an object written now, both by the server's clock. All lie at the root."""
+        if folder:
+            return iter(())
         found = self._requests.ask(
-            "listing", start or "", lambda: self._requests.once.list_with_delimiter(start)
+            "listing",
+            self._location.prefix,
+            lambda: self._requests.once.list_with_delimiter(self._location.folder()),
         )
-        out = []
+        temps = []
         for meta in found["objects"]:
             path = self._location.path(meta["path"])
             if path and is_temporary(path):
-                modified = int(meta["last_modified"].timestamp() * 1_000_000_000)
-                out.append(Temporary(path, meta["size"], modified))
-        return out
+                temps.append((Entry(path, meta["size"]), meta["last_modified"]))
+        if not temps:
+            return iter(())
+        oldest = self._probe.server_time() - timedelta(seconds=STALE_AFTER)
+        return iter([entry for entry, modified in temps if modified <= oldest])
 
-    def remove_temporary(self, path: str) -> None:
-        """Remove one of `temporaries`. Raises `Invalid` for any other path."""
-        if "/" in path or not is_temporary(path):
-            raise Invalid("removing a temporary object", path, expected=".hf-<16 hex>")
-        self._requests.delete(self._location.temporary(path))
+    def remove_stale_temps(self, folder: str = "", *, dry_run: bool = False) -> GcReport:
+        """Remove what `stale_temps` names."""
+        report = GcReport()
+        for entry in self.stale_temps(folder):
+            try:
+                if not dry_run:
+                    self._requests.delete(self._location.temporary(entry.path))
+            except HoldfastError as error:
+                report.failed.append((entry.path, str(error)))
+            else:
+                report.removed.append((entry.path, entry.size))
+        return report
 
     def delete(self, path: str) -> None:
         """Remove the file; nothing happens when it is not there."""
@@ -267,12 +258,13 @@ class ObjectStore:
                 raise Lost from None
             if content != expected:
                 raise Lost
-            self._requests.swap(key, base, replacement, e_tag=tag_as(form, base.e_tag))
+            self._requests.swap(key, base, replacement, mode=only_on(form, base))
         except Lost:
             raise Conflict("replacing", path, found="another content than expected") from None
 
-    def open_writer(self, path: str) -> ObjectWriter:
-        """A stream into a new file, published create-only by its `close`."""
+    def open_writer(self, path: str, *, staging: str | None = None) -> ObjectWriter:
+        """A stream into a new file, published create-only by its `close`. `staging` is ignored:
+        staged objects lie at the root, where `stale_temps` finds them."""
         return self._writer(path, _nothing)
 
     def batch(self) -> ObjectBatch:
@@ -323,6 +315,23 @@ class ObjectStore:
             return SpoolStage(self._requests, key, self._spool_folder)
         staged = self._location.temporary(f".hf-{self._requests.ids.token(8)}")
         return PartStage(self._requests, key, staged, publish, self._part_size)
+
+    def _entries(self, folder: str, start: str | None) -> Iterator[Entry]:
+        before = b""
+        for key, size in self._listed(start, PAGE):
+            path = self._location.path(key)
+            if path is None or path == folder or not is_listed_name(path):
+                continue
+            now = path.encode("utf-8")
+            if now < before:
+                raise Unsupported(
+                    "listing",
+                    self.url,
+                    found="an endpoint that lists out of order",
+                    expected="ascending keys, as S3 lists them",
+                )
+            before = now
+            yield Entry(path, size)
 
     def _listed(self, start: str | None, page: int) -> Iterator[tuple[str, int]]:
         stream = iter(self._requests.patient.list(start, chunk_size=page))
