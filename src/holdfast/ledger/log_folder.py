@@ -237,17 +237,21 @@ class LogFolder:
         Where no cut tail lies behind that file, its last 32 bytes are the hash, and the first
         record of ``logs[i]`` proves it; else the file is walked by its headers.
         """
+        if self.is_linked(logs, i):
+            return self._last_bytes(logs[i - 1])
         first, before = logs[i], logs[i - 1]
-        guess = self._last_bytes(before)
-        record = self._first_record(first)
-        if (
+        start = Mark(before - 1, before, HEADER_SIZE, GENESIS)
+        return self.walk_to(start, first - 1, chain=False).record_hash
+
+    def is_linked(self, logs: list[int], i: int) -> bool:
+        """Whether the first record of ``logs[i]`` continues what the file before it ends with."""
+        guess = self._last_bytes(logs[i - 1])
+        record = self._first_record(logs[i])
+        return (
             len(guess) == 32
             and record is not None
             and hashlib.sha256(guess + record[:-32]).digest() == record[-32:]
-        ):
-            return guess
-        start = Mark(before - 1, before, HEADER_SIZE, GENESIS)
-        return self.walk_to(start, first - 1, chain=False).record_hash
+        )
 
     def _last_bytes(self, first: int) -> bytes:
         with self.opened(self.log_path(first)) as (fd, size):

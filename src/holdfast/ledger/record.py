@@ -91,6 +91,13 @@ def encode_record(previous: bytes, logseq: int, kind: int, payload: bytes) -> by
     return chain_records(previous, logseq, (Entry(kind, payload),))
 
 
+def encode_checked(record: Record) -> bytes:
+    """The bytes of a record whose hash is known to be right."""
+    payload = record.payload
+    header = _RECORD_HEADER.pack(record.logseq, record.type, len(payload))
+    return header + payload + record.record_hash
+
+
 def chain_records(previous: bytes, first: int, entries: Iterable[Entry]) -> bytes:
     """The bytes of `entries` as records from logseq `first` on, chained to the hash `previous`.
 
