@@ -5,6 +5,7 @@ Everything here is a function of the journal, so that any process can finish wha
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 RUN_JSON = "run.json"
 CLAIM = "claim"
+INSTRUCTIONS = "instructions.md"
 ERROR_LENGTH = 2000
 DIED = "the process that wrote this run ended without completing it"
 
@@ -84,7 +86,7 @@ class Finisher:
                 found=f"{parsed.torn} bytes after the end",
                 offset=parsed.position.size,
             )
-        digest = hashlib.sha256(self.journals.bytes(run_dir)).hexdigest()
+        digest = hashlib.sha256(self.journals.whole(run_dir)).hexdigest()
         return seal(parsed.batches, parsed.position, digest)
 
     def _write(self, run_dir: str, sealed: Sealed) -> None:
@@ -162,7 +164,9 @@ class Finisher:
         if not self.journals.exists(run_dir) or not self._mend_tail(run_dir):
             # Claimed and no more: nobody was told of this run.
             self.journals.drop(run_dir)
+            self.store.delete(f"{run_dir}/{INSTRUCTIONS}")
             self.store.delete(f"{run_dir}/{CLAIM}")
+            remove_empty(self.store, run_dir)
             return None
         with history.locked():
             run = history.runs[name]
@@ -185,6 +189,16 @@ class Finisher:
             artifacts=gather(self.store, run.run_dir),
             end=self.end_line(history, "failed", DIED, counts, size),
         )
+
+
+def remove_empty(store: Store, run_dir: str) -> None:
+    """Remove an empty run folder, where folders are more than names."""
+    from holdfast.store.filesystem import FileSystemStore
+
+    if isinstance(store, FileSystemStore):
+        with contextlib.suppress(OSError):
+            store.calls.remove_folder(f"{store.root}/{run_dir}")
+            store.folders.forget(f"{store.root}/{run_dir}")
 
 
 def tally(batches: list[Batch], run_dir: str) -> tuple[Counts, int]:

@@ -73,14 +73,14 @@ class Journals:
             raise NotFound("reading the journal", run_dir)
         return Parsed(batches, position, 0)
 
-    def bytes(self, run_dir: str) -> bytes:
+    def whole(self, run_dir: str) -> bytes:
         """All bytes of the journal, torn tail and all, batches in order. NotFound."""
         if self._calls is not None:
             try:
                 return self._store.get(f"{run_dir}/{FILE}")
             except NotFound:
                 pass
-        parts = []
+        parts: list[bytes] = []
         while True:
             try:
                 parts.append(self._store.get(batch_key(run_dir, len(parts) + 1)))

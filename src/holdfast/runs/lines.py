@@ -1,7 +1,8 @@
 """One line of a journal, and one entry of ``run.json``: typed, canonical, fast.
 
 Each kind of line has a first key of its own, by which it is known: ``action`` begin, ``created``
-file, ``file_id`` mark, ``artifact`` artifact, ``bytes`` end, ``batch`` the line that closes a batch.
+file, ``file_id`` mark, ``artifact`` artifact, ``bytes`` end, ``batch`` the line that closes a
+batch.
 
 Fields stand in the order of their names, so that msgspec's encoding is RFC 8785's; a test compares
 the two. Strict decoding encodes again and compares, so that each content has one spelling.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -176,6 +177,8 @@ def text_and_b64(raw: bytes) -> tuple[str, str | None]:
         return raw.decode("utf-8", "replace"), base64.b64encode(raw).decode("ascii")
 
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 _encoder = msgspec.json.Encoder()
 _file_decoder = msgspec.json.Decoder(FileLine)
 
@@ -200,19 +203,19 @@ def decode_file(data: bytes) -> FileLine:
     Raises:
         ManifestInvalid: not a canonical, well-formed entry.
     """
-    line: FileLine = decode_strict(_file_decoder, data)
+    line = decode_strict(_file_decoder, data)
     check_file(line)
     return line
 
 
-def decode_strict(decoder: msgspec.json.Decoder, data: bytes) -> msgspec.Struct:  # type: ignore[type-arg]
+def decode_strict(decoder: msgspec.json.Decoder[S], data: bytes) -> S:
     """What `decoder` makes of `data`, when encoding it again gives the same bytes.
 
     Raises:
         ManifestInvalid: it does not decode, or is not canonical.
     """
     try:
-        value: msgspec.Struct = decoder.decode(data)
+        value = decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestInvalid("reading a line", found=str(error)) from None
     if _encoder.encode(value) != data:

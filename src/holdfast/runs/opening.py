@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.clock import rfc3339
 from holdfast.errors import HoldfastError, Invalid, PathExists
-from holdfast.runs.finish import CLAIM
+from holdfast.runs.finish import CLAIM, INSTRUCTIONS, remove_empty
 from holdfast.runs.history import TakenRun
 from holdfast.runs.journal import JOURNAL_SCHEMA
 from holdfast.runs.lines import BeginLine, ProjectLine, SourceLine
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 ACTION_TEXT = 200
 INSTRUCTIONS_BYTES = 1024 * 1024
-INSTRUCTIONS = "instructions.md"
 _TRIES = 1000
 
 
@@ -93,6 +92,7 @@ def _withdraw(desk: Desk, run_dir: str, instructed: bool) -> None:
     if instructed:
         desk.store.delete(f"{run_dir}/{INSTRUCTIONS}")
     desk.store.delete(f"{run_dir}/{CLAIM}")
+    remove_empty(desk.store, run_dir)
 
 
 def _claim(

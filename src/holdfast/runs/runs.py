@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock, Ids
     from holdfast.records import Checked, CommitSink, Finding, GcReport, ObjectRef
+    from holdfast.runs.check import Check
     from holdfast.runs.index import RunIndex
     from holdfast.runs.model import FileVersion, Project, Registered, RunInfo, Source
     from holdfast.store.protocol import Store
@@ -346,7 +347,7 @@ class Runs:
         for project in self._projects.list():
             for run_dir in self._catalog.run_dirs(project):
                 try:
-                    if not reading.find_in_journal(self._journals.bytes(run_dir), sha256):
+                    if not reading.find_in_journal(self._journals.whole(run_dir), sha256):
                         continue
                 except NotFound:
                     continue
@@ -426,24 +427,18 @@ class Runs:
 
     def verify(self, *, deep: bool = True) -> Iterator[Finding | Checked]:
         """Check everything below the prefix except the derived index; see `holdfast.runs.check`."""
-        from holdfast.runs.check import Check
-
-        return Check(self).verify(deep=deep)
+        return self._check().verify(deep=deep)
 
     def repair(self) -> Iterator[Finding]:
         """End dead runs, announce what has no COMMIT, remove litter."""
-        from holdfast.runs.check import Check
-
         self._check_writable()
-        return Check(self).repair()
+        return self._check().repair()
 
     def collect(self, *, dry_run: bool) -> GcReport:
         """Remove staged files that no journal names, of runs that nobody writes."""
-        from holdfast.runs.check import Check
-
         if not dry_run:
             self._check_writable()
-        return Check(self).collect(dry_run=dry_run)
+        return self._check().collect(dry_run=dry_run)
 
     def anchored(self, run_id: str) -> tuple[ObjectRef, ...]:
         """The objects that the run's COMMIT fixes, as its journal stands for them."""
@@ -470,6 +465,15 @@ class Runs:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _check(self) -> Check:
+        from holdfast.runs.check import Check
+
+        def histories() -> Iterator[tuple[Project, ProjectHistory]]:
+            for project in self._projects.list():
+                yield project, self._history(project)
+
+        return Check(self.store, self.prefix, self._journals, self._finisher, histories)
 
     def _check_writable(self) -> None:
         if self.read_only:

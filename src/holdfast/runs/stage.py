@@ -1,4 +1,4 @@
-"""Staged bytes: raw_source files of an open run, made before it is known whether they are needed."""
+"""Staged bytes: raw_source files of an open run, made before it is known if they are needed."""
 
 from __future__ import annotations
 
