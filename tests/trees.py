@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
@@ -65,6 +66,26 @@ def plant(root, nodes: dict[bytes, Node]) -> None:
         if node.kind != "symlink":
             os.chmod(full, node.mode)
         os.utime(full, ns=(node.mtime_ns, node.mtime_ns), follow_symlinks=False)
+
+
+def chain(root, names, leaf: bytes | None = None) -> None:
+    """Folders `names`, each in the one before, below `root`; a file ``leaf`` in the last."""
+    here = os.open(root, os.O_RDONLY)
+    for name in names:
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    if leaf is not None:
+        file = os.open("leaf", os.O_CREAT | os.O_WRONLY, dir_fd=here)
+        os.write(file, leaf)
+        os.close(file)
+    os.close(here)
+
+
+def remove(root, name: str) -> None:
+    """Remove a tree that is too deep for `shutil.rmtree`."""
+    subprocess.run(["rm", "-rf", name], cwd=root, check=True)
 
 
 def plain(root, **files: bytes) -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 import holdfast
 from holdfast.errors import HoldfastError, Invalid, NotFound
-from trees import Node, describe, plain, plant, trees
+from trees import Node, chain, describe, plain, plant, remove, trees
 
 ingest_module = importlib.import_module("holdfast.ingest.ingest")
 
@@ -73,30 +73,23 @@ def test_any_tree_comes_back_byte_for_byte(tree):
 
 
 def test_a_tree_deeper_than_a_path_can_name_comes_back(repo, tmp_path):
-    here = os.open(tmp_path, os.O_RDONLY)
-    (tmp_path / "deep").mkdir()
-    for name in ["deep"] + ["d" * 60] * 1100:
-        if name != "deep":
-            os.mkdir(name, dir_fd=here)
-        below = os.open(name, os.O_RDONLY, dir_fd=here)
+    chain(tmp_path, ["deep"] + ["d" * 60] * 1100, b"down here")
+    try:
+        report = only(repo.ingest(tmp_path / "deep"))
+        assert report.counts == {"new_file": 1}
+        assert repo.restore("deep", tmp_path / "back").files == 1
+        here = os.open(tmp_path / "back", os.O_RDONLY)
+        for _ in range(1100):
+            below = os.open("d" * 60, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        leaf = os.open("leaf", os.O_RDONLY, dir_fd=here)
+        assert os.read(leaf, 100) == b"down here"
+        os.close(leaf)
         os.close(here)
-        here = below
-    leaf = os.open("leaf", os.O_CREAT | os.O_WRONLY, dir_fd=here)
-    os.write(leaf, b"down here")
-    os.close(leaf)
-    os.close(here)
-    report = only(repo.ingest(tmp_path / "deep"))
-    assert report.counts == {"new_file": 1}
-    assert repo.restore("deep", tmp_path / "back").files == 1
-    here = os.open(tmp_path / "back", os.O_RDONLY)
-    for _ in range(1100):
-        below = os.open("d" * 60, os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    leaf = os.open("leaf", os.O_RDONLY, dir_fd=here)
-    assert os.read(leaf, 100) == b"down here"
-    os.close(leaf)
-    os.close(here)
+    finally:
+        remove(tmp_path, "deep")
+        remove(tmp_path, "back")
 
 
 def test_the_project_is_named_after_the_folder(repo, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from holdfast.errors import Invalid, NotFound
 from holdfast.ingest.walk import EmptyFolder, File, Link, Skip, walk
+from trees import chain, remove
 
 
 def found_in(root, **options):
@@ -99,14 +100,7 @@ def test_a_single_file_is_a_source_of_one(tmp_path):
 
 
 def test_the_deepest_tree_is_walked_with_few_descriptors(tmp_path):
-    here = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(1500):
-        os.mkdir("deeper", dir_fd=here)
-        below = os.open("deeper", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = below
-    os.close(os.open("leaf", os.O_CREAT | os.O_WRONLY, dir_fd=here))
-    os.close(here)
+    chain(tmp_path, ["deeper"] * 1500, b"")
     os.close(os.open(tmp_path / "zz", os.O_CREAT | os.O_WRONLY))
     used = len(os.listdir("/proc/self/fd"))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -115,6 +109,7 @@ def test_the_deepest_tree_is_walked_with_few_descriptors(tmp_path):
         assert paths(tmp_path) == [b"/".join([b"deeper"] * 1500 + [b"leaf"]), b"zz"]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        remove(tmp_path, "deeper")
 
 
 def test_a_folder_swapped_for_a_symlink_leads_nowhere(tmp_path):

@@ -20,7 +20,7 @@ from holdfast.ingest.report import Named, Progress, Progressed
 from holdfast.ingest.walk import Folder
 from holdfast.restore.report import RestoreReport
 from holdfast.restore.tree import Tree, remove_tree
-from holdfast.restore.write import Entry, Problem, set_status, unwritable, write_entry
+from holdfast.restore.write import TAKEN, Entry, Problem, set_status, unwritable, write_entry
 from holdfast.store.calls import OsCalls
 
 if TYPE_CHECKING:
@@ -161,14 +161,16 @@ class _Restorer:
         self._runs = runs
         self._report = report
         self._start = len(prefix) + 1 if prefix else 0
+        self._leaves: frozenset[bytes] = frozenset()
         self._progress = progress
         self._jobs = jobs
         self._calls = OsCalls()
         self._shared_sync = False
         self._shown = 0.0
 
-    def run(self, versions: Iterable[FileVersion], place: str) -> None:
+    def run(self, versions: list[FileVersion], place: str) -> None:
         """Write everything into a hidden folder, make it durable, then give it its name."""
+        self._leaves = frozenset(v.path for v in versions if v.kind != "directory")
         inside = self._empty_folder(place)
         parent = os.open(place if inside else os.path.dirname(place), _OPEN_FOLDER)
         hidden = _hidden()
@@ -249,6 +251,9 @@ class _Restorer:
         if not all(parts) or any(p in (b".", b"..") for p in parts) or b"\0" in path:
             self._report.damaged.append(Named(version.path, "a path that leaves its folder"))
             return None
+        if self._below_a_leaf(version.path):
+            self._report.errors.append(Named(version.path, TAKEN))
+            return None
         try:
             folder = tree.folder(tuple(parts[:-1]))
             if version.kind != "directory":
@@ -270,6 +275,16 @@ class _Restorer:
                 raise
             self._report.errors.append(Named(version.path, str(refused)))
         return None
+
+    def _below_a_leaf(self, path: bytes) -> bool:
+        """Whether a folder on the way to `path` is a file or a symlink of another source of the
+        project: then that one is restored, whichever thread is faster."""
+        at = path.find(b"/", self._start)
+        while at >= 0:
+            if path[:at] in self._leaves:
+                return True
+            at = path.find(b"/", at + 1)
+        return False
 
     def _write_all(self, unit: list[Entry]) -> list[Problem]:
         """In a worker."""
