@@ -295,8 +295,8 @@ class RunCheck:
                 waiting.append((task, len(group), sum(item.size for item in group)))
                 if len(waiting) > 2 * THREADS:
                     yield from _gather(waiting.pop(0))
-            for item in waiting:
-                yield from _gather(item)
+            for task_and_sizes in waiting:
+                yield from _gather(task_and_sizes)
 
     def _group(
         self, group: list[Expected], seen: dict[tuple[int, int], tuple[int, str]]

@@ -226,6 +226,13 @@ def _decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
         raise Integrity("reading", found=str(error)) from None
 
 
+def begin_of(batches: list[Batch]) -> BeginLine:
+    """The journal's first line. Raises `Integrity` when there is none."""
+    if not batches or batches[0].begin is None:
+        raise Integrity("reading the journal", found="no begin line")
+    return batches[0].begin
+
+
 def begin_line(head: bytes, name: str) -> BeginLine:
     """The begin line at the start of `head`, unchecked by any hash.
 

@@ -15,7 +15,7 @@ import msgspec
 from holdfast.clock import parse_rfc3339
 from holdfast.errors import Integrity, Invalid, ManifestInvalid, Unsupported
 from holdfast.records import CommitRecord, ObjectRef
-from holdfast.runs.journal import Batch, Position
+from holdfast.runs.journal import Batch, Position, begin_of
 from holdfast.runs.lines import (
     STATUSES,
     BeginLine,
@@ -200,13 +200,6 @@ def seal(
     )
     files.append(("run.json", encode(record)))
     return Sealed(record, tuple(files))
-
-
-def begin_of(batches: list[Batch]) -> BeginLine:
-    """The journal's first line. Raises `Integrity` when there is none."""
-    if not batches or batches[0].begin is None:
-        raise Integrity("reading the journal", found="no begin line")
-    return batches[0].begin
 
 
 def decode(data: bytes, name: str = "run.json") -> RunRecord:
