@@ -177,7 +177,7 @@ def _holder_text(facts: dict[str, Any]) -> str:
 class FileLease:
     """A lease of `FileLeases`."""
 
-    __slots__ = ("__weakref__", "_calls", "_fd", "_forget", "_pid", "exclusive", "name")
+    __slots__ = ("_calls", "_fd", "_leases", "_pid", "exclusive", "name")
 
     def __init__(
         self,
@@ -185,13 +185,13 @@ class FileLease:
         name: str,
         exclusive: bool,
         fd: int,
-        forget: Callable[[FileLease], None],
+        leases: FileLeases,
     ) -> None:
         self.name = name
         self.exclusive = exclusive
         self._calls = calls
         self._fd = fd
-        self._forget = forget
+        self._leases = leases  # kept alive: it drops the lease in forked children
         self._pid = os.getpid()
 
     @property
@@ -203,7 +203,7 @@ class FileLease:
         fd, self._fd = self._fd, -1
         if fd < 0:
             return
-        self._forget(self)
+        self._leases._held.discard(self)
         if self._pid == os.getpid():
             # Children forked meanwhile share the open file: only an explicit unlock frees it.
             with contextlib.suppress(OSError):
@@ -237,8 +237,8 @@ class _Unlocked(FileLease):
 
     __slots__ = ()
 
-    def __init__(self, calls: LockCalls, name: str) -> None:
-        super().__init__(calls, name, False, -2, lambda lease: None)
+    def __init__(self, calls: LockCalls, name: str, leases: FileLeases) -> None:
+        super().__init__(calls, name, False, -2, leases)
 
     def close(self) -> None:
         self._fd = -1
@@ -313,7 +313,7 @@ class FileLeases:
         try:
             fd = self._open(path, exclusive)
             if fd is None:
-                return _Unlocked(self._calls, name)
+                return _Unlocked(self._calls, name, self)
             try:
                 got = _wait(
                     lambda: self._calls.lock(fd, exclusive) or None,
@@ -331,7 +331,7 @@ class FileLeases:
                 raise
         except OSError as error:
             raise from_oserror(error, "taking the lease", path) from error
-        lease = FileLease(self._calls, name, exclusive, fd, self._held.discard)
+        lease = FileLease(self._calls, name, exclusive, fd, self)
         self._held.add(lease)
         return lease
 

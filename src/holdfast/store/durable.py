@@ -166,21 +166,22 @@ def make_folders(calls: SystemCalls, path: str) -> None:
     """
     doing = "making the folder"
     above = os.path.dirname(path)
-    try:
-        calls.make_folder(path)
-    except FileExistsError:
-        if not stands_as_folder(calls, path):
-            raise PathExists(doing, path, found="a file of that name") from None
-    except FileNotFoundError:
-        if above == path:
-            raise NotFound(doing, path) from None
-        make_folders(calls, above)
-        with contextlib.suppress(FileExistsError), typed_unless_exists(doing, path):
+    with typed(doing, path):
+        try:
             calls.make_folder(path)
-    except OSError as error:
-        # A medium that refuses to make a folder may hold it all the same ("/", automounts).
-        if not stands_as_folder(calls, path):
-            raise from_oserror(error, doing, path) from error
+        except FileExistsError:
+            if not stands_as_folder(calls, path):
+                raise PathExists(doing, path, found="a file of that name") from None
+        except FileNotFoundError:
+            if above == path:
+                raise
+            make_folders(calls, above)
+            with contextlib.suppress(FileExistsError):
+                calls.make_folder(path)
+        except OSError:
+            # A medium that makes no folders may hold this one all the same ("/", automounts).
+            if not stands_as_folder(calls, path):
+                raise
     if above != path:
         _sync_above(calls, above)
 
@@ -194,24 +195,13 @@ def _sync_above(calls: SystemCalls, above: str) -> None:
             raise
 
 
-@contextlib.contextmanager
-def typed_unless_exists(doing: str, path: str) -> Iterator[None]:
-    """As `typed`, but `FileExistsError` goes through."""
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise from_oserror(error, doing, path) from error
-
-
 def stands_as_folder(calls: SystemCalls, path: str) -> bool:
-    """Whether `path` is a folder, or a symlink that leads to one."""
+    """Whether `path` is a folder, or a symlink that leads to one. Raises `OSError`."""
     try:
         if calls.stat(path).is_folder:
             return True
         calls.close(calls.open(path, _FOLDER))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return True
 
