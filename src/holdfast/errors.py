@@ -8,6 +8,7 @@
     │   ├── SchemaViolation
     │   └── ManifestInvalid
     ├── NotFound           nothing there                       exit 3
+    │   └── Erased
     ├── AlreadyExists      something there already             exit 4
     │   └── PathExists
     ├── Conflict           somebody was faster: retry          exit 4
@@ -165,6 +166,12 @@ class NotFound(HoldfastError):
 
     code = "not_found"
     exit_code = ExitCode.NOT_FOUND
+
+
+class Erased(NotFound):
+    """It was there, and its bytes were erased on purpose; the log still proves that it was."""
+
+    code = "erased"
 
 
 class AlreadyExists(HoldfastError):

@@ -1,0 +1,177 @@
+"""What lies below the ledger's folder, held against what the log names.
+
+The base of `verify` and of removing litter: the whole log is replayed from its first record, so
+that every segment and snapshot that was ever named is known.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from holdfast.errors import Busy, Denied, HoldfastError, Integrity, NotFound
+from holdfast.ledger.block import block_path, parse_block_path
+from holdfast.ledger.payload import RecordType, SnapshotAnchor, payload_of
+from holdfast.ledger.replay import Anchor, IndexState
+from holdfast.ledger.segment import parse_segment_path, segment_path
+from holdfast.ledger.segment_reader import SegmentReader
+from holdfast.ledger.snapshot import parse_snapshot_path, snapshot_path
+from holdfast.ledger.write import writers_lease
+
+if TYPE_CHECKING:
+    from holdfast.ledger.opened import Place
+    from holdfast.ledger.replay import SealedSegment
+
+
+@dataclass(slots=True)
+class Inventory:
+    """Files by kind, with sizes in bytes, and the state at head.
+
+    `anchors` holds every snapshot ever anchored; `fault` is what stopped the replay, after which
+    nothing may be called litter. `quiet`: no writer was at work while this was taken.
+    """
+
+    state: IndexState = field(default_factory=IndexState)
+    anchors: dict[int, Anchor] = field(default_factory=dict)
+    fault: HoldfastError | None = None
+    quiet: bool = False
+    blocks: dict[int, int] = field(default_factory=dict)
+    segments: dict[int, int] = field(default_factory=dict)
+    snapshots: dict[int, int] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+
+    def lost_segments(self) -> list[int]:
+        """Segment files that no record ever named."""
+        return sorted(self.segments.keys() - self.state.sealed.keys())
+
+    def lost_snapshots(self) -> list[int]:
+        """Snapshot files that no record names any more."""
+        return sorted(self.snapshots.keys() - self.state.snapshots.keys())
+
+    def present_segments(self) -> Iterator[tuple[SealedSegment, bool]]:
+        """The sealed segments whose files are there or must be; whether they are live."""
+        for segment_id, segment in self.state.sealed.items():
+            live = segment_id in self.state.segments
+            if live or segment_id in self.segments:
+                yield segment, live
+
+
+def take_inventory(place: Place, *, leased: bool = False) -> Inventory:
+    """List the files and replay the log. `leased`: the caller keeps writers out."""
+    inventory = Inventory()
+    with contextlib.ExitStack() as stack:
+        inventory.quiet = leased or _keep_writers_out(place, stack)
+        _list_files(place, inventory)
+        _replay(place, inventory)
+        if not inventory.quiet:
+            # A writer may have added files and records since they were listed.
+            _list_files(place, inventory)
+    return inventory
+
+
+def lost_blocks(place: Place, inventory: Inventory) -> list[int] | None:
+    """Blocks that no sealed segment names; None when a segment cannot be read, because then
+    nobody knows what it names."""
+    named: set[int] = set()
+    for segment, _ in inventory.present_segments():
+        try:
+            reader = read_segment(place, segment)
+            for record in reader:
+                named.update(extent.block_id for extent in record.extents)
+        except (Integrity, NotFound):
+            return None
+    return sorted(inventory.blocks.keys() - named)
+
+
+def read_segment(place: Place, segment: SealedSegment) -> SegmentReader:
+    """The segment's file as it is now, hashed now: no cache is asked.
+
+    Raises:
+        Integrity: missing, or its SHA-256 is not the sealed one.
+    """
+    path = segment_path(segment.segment_id)
+    name = f"{place.prefix}/{path}"
+    try:
+        data = place.files.open(path).data
+    except NotFound:
+        raise Integrity(
+            "checking the segment", name, found="no such file", expected="a sealed segment"
+        ) from None
+    found = hashlib.sha256(data).digest()
+    if found != segment.sha256:
+        raise Integrity(
+            "checking the segment",
+            name,
+            found=f"SHA-256 {found.hex()}",
+            expected=f"{segment.sha256.hex()}, as sealed",
+        )
+    return SegmentReader(data, name)
+
+
+def litter(place: Place, inventory: Inventory) -> list[tuple[str, int]]:
+    """Files that no record names, as (path below the store's root, size)."""
+    if inventory.fault is not None or not inventory.quiet:
+        return []
+    found = [
+        (f"{place.prefix}/{segment_path(i)}", inventory.segments[i])
+        for i in inventory.lost_segments()
+    ]
+    found += [
+        (f"{place.prefix}/{snapshot_path(i)}", inventory.snapshots[i])
+        for i in inventory.lost_snapshots()
+    ]
+    found += [
+        (f"{place.prefix}/{block_path(i)}", inventory.blocks[i])
+        for i in lost_blocks(place, inventory) or ()
+    ]
+    return found
+
+
+def _keep_writers_out(place: Place, stack: contextlib.ExitStack) -> bool:
+    if place.store.leases is None:
+        return True
+    try:
+        stack.enter_context(writers_lease(place, exclusive=True, timeout=0))
+    except Busy:
+        return False
+    except Denied:
+        # Nobody can write to what is read-only for us, or we cannot know: the files are judged.
+        return True
+    return True
+
+
+def _list_files(place: Place, inventory: Inventory) -> None:
+    start = len(place.prefix) + 1
+    inventory.others.clear()
+    kinds = (
+        (parse_block_path, inventory.blocks),
+        (parse_segment_path, inventory.segments),
+        (parse_snapshot_path, inventory.snapshots),
+    )
+    for entry in place.store.list(place.prefix):
+        path = entry.path[start:]
+        if path.startswith("log/"):
+            continue
+        for parse, files in kinds:
+            number = parse(path)
+            if number is not None:
+                files[number] = entry.size
+                break
+        else:
+            inventory.others.append(entry.path)
+
+
+def _replay(place: Place, inventory: Inventory) -> None:
+    state = inventory.state
+    try:
+        for record in place.log.records():
+            state.apply(record)
+            if record.type == RecordType.SNAPSHOT_ANCHOR:
+                anchor = payload_of(record)
+                assert isinstance(anchor, SnapshotAnchor)
+                inventory.anchors[anchor.snapshot_id] = Anchor(record.logseq, anchor.snapshot_hash)
+    except Integrity as error:
+        inventory.fault = error
