@@ -7,10 +7,10 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from holdfast.testing.crash_model import (
+from holdfast.testing.crash_model import CrashCalls
+from holdfast.testing.crash_record import (
     Acknowledged,
     Change,
-    CrashCalls,
     Entries,
     File,
     Folder,

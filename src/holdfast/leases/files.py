@@ -1,25 +1,18 @@
-"""Leases: who may change what (spec/ledger.md §11).
-
-`FileLeases` are `flock` locks on files that are never removed. The system drops the lock of a
-process that dies, so a dead holder never blocks. `LocalLeases` do the same inside one process.
-
-The order in which leases are taken is fixed: runs, arrays, datasets and volumes by id, ledger
-last. Nothing here enforces it.
-"""
+"""Leases as `flock` locks on files that are never removed."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holdfast.clock import Clock, SystemClock, rfc3339
-from holdfast.errors import Busy, Denied, Invalid, from_oserror
+from holdfast.errors import Denied, from_oserror
+from holdfast.leases.holder import busy, check_name, holder_facts, holder_text
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,43 +23,6 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 _MAX_HOLDER = 4096
-
-
-class Lease(Protocol):
-    """A held lease. Released by `close` only; closed by itself in a forked child."""
-
-    name: str
-    exclusive: bool
-
-    @property
-    def held(self) -> bool:
-        """Whether this process holds it: false after `close`, and in a forked child."""
-
-    def close(self) -> None:
-        """Release; idempotent."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-
-class Leases(Protocol):
-    """Named leases. Threads of one process exclude each other too; a lease is not re-entrant."""
-
-    def acquire(self, name: str, *, exclusive: bool = True, timeout: float | None = 30.0) -> Lease:
-        """Take the lease, waiting at most `timeout` seconds (0: do not wait, None: for ever).
-
-        Raises:
-            Busy: held by another; the message and details name the holder (pid, host, what, since).
-        """
-
-    def holder(self, name: str) -> str | None:
-        """A text that names who holds the lease exclusively now, or None when it is free."""
 
 
 class LockCalls(Protocol):
@@ -107,13 +63,6 @@ class OsLockCalls:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
-def _check_name(name: str) -> str:
-    parts = name.split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\0" in name or "\\" in name:
-        raise Invalid("taking the lease", repr(name), expected="names parted by single slashes")
-    return name
-
-
 def _pauses() -> Iterator[float]:
     pause = _FIRST_PAUSE
     while True:
@@ -143,35 +92,6 @@ def _wait(
         if found is not None:
             return found
     return None
-
-
-def _busy(name: str, holder: str | None, timeout: float | None) -> Busy:
-    waited = "" if not timeout else f" after {timeout:g} s"
-    return Busy(
-        "taking the lease",
-        name,
-        found=f"held by {holder or 'others, shared'}{waited}",
-        holder=holder or "shared",
-    )
-
-
-def _holder_facts(clock: Clock, command: str | None) -> dict[str, Any]:
-    import platform
-    import sys
-
-    return {
-        "pid": os.getpid(),
-        "host": platform.node(),
-        "command": command or " ".join(sys.argv[:3])[:200],
-        "since": rfc3339(clock.now_ns()),
-    }
-
-
-def _holder_text(facts: dict[str, Any]) -> str:
-    return (
-        f"process {facts.get('pid')} on {facts.get('host')} "
-        f"({facts.get('command')}) since {facts.get('since')}"
-    )
 
 
 class FileLease:
@@ -322,7 +242,7 @@ class FileLeases:
                     self._sleep,
                 )
                 if not got:
-                    raise _busy(name, self._read_holder(fd), timeout)
+                    raise busy(name, self._read_holder(fd), timeout)
                 if exclusive:
                     self._calls.write_at(fd, self._holder_bytes(), 0)
             except BaseException:
@@ -357,7 +277,7 @@ class FileLeases:
                 self._calls.close(fd)
 
     def _path(self, name: str) -> str:
-        return f"{self.folder}/{_check_name(name)}.lock"
+        return f"{self.folder}/{check_name(name)}.lock"
 
     def _open(self, path: str, exclusive: bool) -> int | None:
         """A descriptor, or None where a shared lease needs no lock because none can be made."""
@@ -396,7 +316,7 @@ class FileLeases:
     def _holder_bytes(self) -> bytes:
         facts = self._facts
         if facts is None:
-            facts = self._facts = _holder_facts(self._clock, self._command)
+            facts = self._facts = holder_facts(self._clock, self._command)
         since = {"since": rfc3339(self._clock.now_ns())}
         # One line; what a longer text left behind it does not count. No truncation: that is slow.
         return json.dumps(facts | since).encode() + b"\n"
@@ -409,97 +329,4 @@ class FileLeases:
             facts = json.loads(line)
         except ValueError:
             return "an unknown process"
-        return _holder_text(facts) if isinstance(facts, dict) else "an unknown process"
-
-
-class LocalLease:
-    """A lease of `LocalLeases`."""
-
-    def __init__(self, leases: LocalLeases, name: str, exclusive: bool) -> None:
-        self.name = name
-        self.exclusive = exclusive
-        self._leases: LocalLeases | None = leases
-        self._pid = os.getpid()
-
-    @property
-    def held(self) -> bool:
-        return self._leases is not None and self._pid == os.getpid()
-
-    def close(self) -> None:
-        """Release; idempotent."""
-        leases, self._leases = self._leases, None
-        if leases is not None and self._pid == os.getpid():
-            leases._release(self.name, self.exclusive)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class LocalLeases:
-    """Leases inside one process: for stores in memory, and where no other process can come."""
-
-    def __init__(self, *, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
-        self._reset()
-
-    def _reset(self) -> None:
-        self._pid = os.getpid()
-        self._changed = threading.Condition()
-        self._exclusive: dict[str, dict[str, Any]] = {}
-        self._shared: dict[str, int] = {}
-
-    def acquire(
-        self, name: str, *, exclusive: bool = True, timeout: float | None = 30.0
-    ) -> LocalLease:
-        """Take the lease `name`; see `Leases.acquire`."""
-        _check_name(name)
-        if self._pid != os.getpid():
-            self._reset()
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._free(name, exclusive), timeout):
-                facts = self._exclusive.get(name)
-                raise _busy(name, _holder_text(facts) if facts else None, timeout)
-            if exclusive:
-                facts = _holder_facts(self._clock, threading.current_thread().name)
-                self._exclusive[name] = facts
-            else:
-                self._shared[name] = self._shared.get(name, 0) + 1
-        return LocalLease(self, name, exclusive)
-
-    def holder(self, name: str) -> str | None:
-        """A text that names who holds the lease exclusively now, or None when nobody does."""
-        facts = self._exclusive.get(_check_name(name))
-        return None if facts is None else _holder_text(facts)
-
-    def _free(self, name: str, exclusive: bool) -> bool:
-        return name not in self._exclusive and not (exclusive and self._shared.get(name))
-
-    def _release(self, name: str, exclusive: bool) -> None:
-        with self._changed:
-            if exclusive:
-                self._exclusive.pop(name, None)
-            elif self._shared[name] > 1:
-                self._shared[name] -= 1
-            else:
-                del self._shared[name]
-            self._changed.notify_all()
-
-
-__all__ = [
-    "FileLease",
-    "FileLeases",
-    "Lease",
-    "Leases",
-    "LocalLease",
-    "LocalLeases",
-    "LockCalls",
-    "OsLockCalls",
-]
+        return holder_text(facts) if isinstance(facts, dict) else "an unknown process"
