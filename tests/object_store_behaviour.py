@@ -24,6 +24,7 @@ from holdfast.store.object_probe import Abilities, Publish
 from holdfast.store.object_store import ObjectStore
 from holdfast.store.object_writer import ObjectWriter
 from holdfast.store.protocol import Entry, Store
+from holdfast.testing.store_contract import StoreContract
 from s3_proxy import (
     Exchange,
     FaultProxy,
@@ -76,6 +77,23 @@ def no_temps(store: ObjectStore) -> bool:
     location, client = store._location, store._requests.once
     found = client.list_with_delimiter(location.folder())
     return not any("/.hf-" in meta["path"] for meta in found["objects"])
+
+
+class ObjectStoreContract(StoreContract):
+    """The contract of every store. Inherit as ``TestContract…`` and give the fixture `server`."""
+
+    takes_control_characters = False
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def abilities(cls, server: Server) -> Abilities:
+        with server.store() as store:
+            return store.abilities()
+
+    @pytest.fixture
+    def store(self, server: Server, abilities: Abilities) -> Iterator[ObjectStore]:
+        with server.store(part_size=PART, abilities=abilities) as store:
+            yield store
 
 
 class ObjectStoreBehaviour:
@@ -462,19 +480,6 @@ class ObjectStoreBehaviour:
             store.put_many((f"m/{i}", b"new") for i in range(10))
         assert store.get("m/7") == b"old"
 
-    def test_a_batch_is_there_after_commit_and_can_be_used_on(self, store: ObjectStore) -> None:
-        with store.batch() as batch:
-            for i in range(20):
-                batch.put(f"b/{i:02}", b"%d" % i)
-            with batch.open_writer("b/stream") as writer:
-                writer.write(b"streamed")
-            batch.commit()
-            assert len(list(store.list("b"))) == 21
-            batch.put("b/more", b"")
-            batch.commit()
-        assert store.get("b/stream") == b"streamed"
-        assert store.exists("b/more")
-
     def test_an_aborted_batch_removes_what_it_created_and_nothing_else(
         self, store: ObjectStore
     ) -> None:
@@ -483,9 +488,8 @@ class ObjectStoreBehaviour:
             batch.put("b/committed", b"")
             batch.commit()
             batch.put("b/mine", b"")
-            batch.put("b/theirs", b"mine")
             with pytest.raises(PathExists):
-                batch.commit()
+                batch.put("b/theirs", b"mine")
         assert [e.path for e in store.list("b")] == ["b/committed", "b/theirs"]
         assert store.get("b/theirs") == b"theirs"
 
@@ -557,8 +561,6 @@ class ObjectStoreBehaviour:
         writer.abort()
         assert list(store.list()) == []
         assert no_temps(store)
-        with pytest.raises(StorageFailure):
-            writer.close()
 
     def test_a_large_stream_whose_publishing_reply_is_lost_is_settled_or_told(
         self, store: ObjectStore, proxy: FaultProxy
@@ -600,11 +602,11 @@ class ObjectStoreBehaviour:
         before = _anonymous_memory()
         most = 0
         with other.open_writer("s") as writer:
-            for _ in range(128):
+            for _ in range(96):
                 writer.write(block)
                 most = max(most, _anonymous_memory())
-        assert other.size("s") == 128 * len(block)
-        assert most - before < 64 * 1024 * 1024
+        assert other.size("s") == 96 * len(block)
+        assert most - before < 48 * 1024 * 1024
 
 
 def _anonymous_memory() -> int:

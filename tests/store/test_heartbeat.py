@@ -28,17 +28,21 @@ class HandClock:
 
 
 class FailingStore(MemoryStore):
-    """A store whose swaps fail while `failing`; `swapped` is set at each that succeeds."""
+    """A store whose swaps fail while `failing`, and are told as failed while `lying`; `swapped`
+    is released by each that succeeds."""
 
     def __init__(self) -> None:
         super().__init__()
         self.failing = False
+        self.lying = False
         self.swapped = threading.Semaphore(0)
 
     def compare_and_swap(self, path: str, expected: bytes | None, replacement: bytes) -> None:
         if self.failing:
             raise StorageFailure("replacing", path, found="injected")
         super().compare_and_swap(path, expected, replacement)
+        if self.lying:
+            raise StorageFailure("replacing", path, found="injected, though it was replaced")
         self.swapped.release()
 
 
@@ -155,3 +159,18 @@ def test_the_background_thread_beats_through_failures(
         store.failing = False
         while store.get(PATH) == first:
             assert store.swapped.acquire(timeout=60)
+
+
+def test_a_beat_that_took_place_though_told_as_failed_is_gone_on_from(
+    store: FailingStore, clock: HandClock
+) -> None:
+    store.lying = True
+    heart = heartbeat(store, clock)
+    for _ in range(3):  # the first creates, the others replace
+        with pytest.raises(StorageFailure):
+            heart.beat()
+    store.lying = False
+    heart.beat()
+    heart.check()
+    heart.close()
+    assert not store.exists(PATH)

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from holdfast.clock import Clock, Ids, rfc3339
-from holdfast.errors import Conflict, HoldfastError, NotFound
+from holdfast.errors import Conflict, HoldfastError, NotFound, StorageFailure
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,6 +44,7 @@ class Heartbeat:
         self._name = ids.token(8)
         self._count = 0
         self._content: bytes | None = None
+        self._unsure: set[bytes | None] = set()
         self._last = 0.0
         self._lost = ""
         self._lock = threading.Lock()
@@ -77,12 +78,31 @@ class Heartbeat:
             now = rfc3339(self._clock.now_ns())
             content = f"{self._name} {self._count} {now}\n".encode()
             try:
-                self._store.compare_and_swap(self._path, self._content, content)
+                self._swap(content)
             except Conflict as error:
                 self._lost = str(error)
                 raise
-            self._content = content
             self._last = begun
+
+    def _swap(self, content: bytes) -> None:
+        if self._unsure:
+            # a beat that was told as failed may have taken place all the same: go on from it
+            found = self._found()
+            if found in self._unsure:
+                self._content = found
+        try:
+            self._store.compare_and_swap(self._path, self._content, content)
+        except StorageFailure:
+            self._unsure.add(content)
+            raise
+        self._content = content
+        self._unsure.clear()
+
+    def _found(self) -> bytes | None:
+        try:
+            return self._store.get(self._path)
+        except NotFound:
+            return None
 
     def check(self) -> None:
         """Nothing while the writer counts as alive.
@@ -111,11 +131,8 @@ class Heartbeat:
             content, self._content = self._content, None
             if content is None or self._lost:
                 return
-            try:
-                if self._store.get(self._path) == content:
-                    self._store.delete(self._path)
-            except NotFound:
-                return
+            if self._found() in {content, *self._unsure}:
+                self._store.delete(self._path)
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING, Self
 
-from holdfast.errors import Denied, HoldfastError, PathExists
+from holdfast.errors import HoldfastError, Invalid
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -83,11 +83,6 @@ class Calls:
         if error is not None:
             raise error
 
-    def forget(self) -> None:
-        """Forget the error."""
-        with self._lock:
-            self._error = None
-
     def _ended(self, future: Future[None]) -> None:
         error = future.exception()
         with self._lock:
@@ -97,73 +92,55 @@ class Calls:
 
 
 class ObjectBatch:
-    """Puts that run side by side (`holdfast.store.protocol.Batch`).
+    """New objects that can be taken back (`holdfast.store.protocol.Batch`).
 
-    A put starts at once; that its path exists may come out at a later `put` or at `commit`. Each
-    object is whole and durable once its own put ended.
+    There is no sync to share: each object is whole and durable when its own `put` returns. Callers
+    that put from many threads have as many requests under way.
     """
 
     def __init__(
         self,
         pool: Pool,
         *,
-        check: Callable[[str], None],
-        create: Callable[[str, bytes], None],
+        create: Callable[[str, Buffer], None],
         delete: Callable[[str], None],
-        writer: Callable[[str, Callable[[str], None]], Writer],
+        writer: Callable[[str, str | None, Callable[[str], None]], Writer],
     ) -> None:
-        self._calls = Calls(pool)
-        self._check = check
+        self._pool = pool
         self._create = create
         self._delete = delete
         self._writer = writer
         self._lock = Lock()
-        self._asked: set[str] = set()
         self._created: set[str] = set()
-        self._ended = False
+        self._aborted = False
 
     def put(self, path: str, data: Buffer) -> None:
-        """Start to create `path`. Raises `PathExists` of this or of an earlier put."""
-        self._check(path)
-        self._check_open()
-        with self._lock:
-            if path in self._asked:
-                raise PathExists("creating", path, found="the same path in this batch")
-            self._asked.add(path)
-        body = bytes(data)
-
-        def call() -> None:
-            self._create(path, body)
-            self._done(path)
-
-        self._calls.submit(call)
+        """Create `path`, durable on return. Raises `PathExists`."""
+        self._check_usable()
+        self._create(path, data)
+        self._done(path)
 
     def open_writer(self, path: str, *, staging: str | None = None) -> Writer:
-        """A stream into `path`; published by its own `close`, removed by `abort`."""
-        self._check(path)
-        self._check_open()
-        return self._writer(path, self._done)
+        """A stream into `path`, durable when its `close` returns."""
+        self._check_usable()
+        return self._writer(path, staging, self._done)
 
     def commit(self) -> None:
-        """Wait for every put. Raises the first error; then only `abort` is left to do."""
-        self._check_open()
-        self._calls.wait()
-        self._calls.check()
+        """Keep what was created since the last `commit`; the batch can be used on."""
+        self._check_usable()
         with self._lock:
-            self._asked.clear()
             self._created.clear()
 
     def abort(self) -> None:
         """Remove what was created since the last `commit`, as far as that can be done."""
-        self._ended = True
-        self._calls.wait()
-        self._calls.forget()
         with self._lock:
+            self._aborted = True
             created = sorted(self._created)
             self._created.clear()
+        calls = Calls(self._pool)
         for path in created:
-            self._calls.submit(lambda path=path: self._remove(path))  # type: ignore[misc]
-        self._calls.wait()
+            calls.submit(lambda path=path: self._remove(path))  # type: ignore[misc]
+        calls.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +155,10 @@ class ObjectBatch:
 
     def _done(self, path: str) -> None:
         with self._lock:
-            self._created.add(path)
+            if not self._aborted:
+                self._created.add(path)
+                return
+        self._remove(path)  # it was under way when the batch was aborted
 
     def _remove(self, path: str) -> None:
         try:
@@ -186,6 +166,6 @@ class ObjectBatch:
         except HoldfastError:
             return
 
-    def _check_open(self) -> None:
-        if self._ended:
-            raise Denied("writing to a batch", found="it was aborted", hint="open a new one")
+    def _check_usable(self) -> None:
+        if self._aborted:
+            raise Invalid("using a batch", found="it was aborted", hint="open a new one")

@@ -29,7 +29,7 @@ from holdfast.store.object_writer import (
     SpoolStage,
     Stage,
 )
-from holdfast.store.paths import is_listed_name
+from holdfast.store.paths import check_folder, is_listed_name
 from holdfast.store.protocol import Entry
 
 if TYPE_CHECKING:
@@ -265,13 +265,12 @@ class ObjectStore:
     def open_writer(self, path: str, *, staging: str | None = None) -> ObjectWriter:
         """A stream into a new file, published create-only by its `close`. `staging` is ignored:
         staged objects lie at the root, where `stale_temps` finds them."""
-        return self._writer(path, _nothing)
+        return self._writer(path, staging, _nothing)
 
     def batch(self) -> ObjectBatch:
         """A batch of new files, put side by side."""
         return ObjectBatch(
             self._pool,
-            check=self._check,
             create=self.put,
             delete=self.delete,
             writer=self._writer,
@@ -292,11 +291,10 @@ class ObjectStore:
     ) -> None:
         self.close()
 
-    def _check(self, path: str) -> None:
+    def _writer(self, path: str, staging: str | None, done: Callable[[str], None]) -> ObjectWriter:
         self._location.key(path)
-
-    def _writer(self, path: str, done: Callable[[str], None]) -> ObjectWriter:
-        self._location.key(path)
+        if staging is not None:
+            check_folder(staging)
         return ObjectWriter(
             path,
             create=self.put,

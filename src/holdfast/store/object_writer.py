@@ -12,7 +12,14 @@ import tempfile
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
-from holdfast.errors import HoldfastError, PathExists, StorageFailure, Unsupported, from_oserror
+from holdfast.errors import (
+    HoldfastError,
+    Invalid,
+    PathExists,
+    StorageFailure,
+    Unsupported,
+    from_oserror,
+)
 from holdfast.store.object_client import make_client
 from holdfast.store.object_probe import COPY_BY_HEADER, COPY_BY_PARTS, Publish
 from holdfast.store.object_requests import Lost, Requests
@@ -254,7 +261,7 @@ class ObjectWriter:
 
     def _check_open(self, doing: str) -> None:
         if self._state != "open":
-            raise StorageFailure(
+            raise Invalid(
                 doing, self._path, found=f"a writer that is {self._state}", hint="open a new one"
             )
 
