@@ -215,10 +215,10 @@ def verify_chain(
     return Chain(position, logseq - 1, previous, fault)
 
 
-def skip_chain(buffer: bytes, first: int, *, stop: int = MAX_LOGSEQ) -> Chain:
+def skip_chain(buffer: bytes, first: int, *, offset: int = 0, stop: int = MAX_LOGSEQ) -> Chain:
     """As `verify_chain` by the headers only: hashes are not checked."""
     size = len(buffer)
-    position = 0
+    position = offset
     logseq = first
     fault: Fault | None = None
     unpack = _RECORD_HEADER.unpack_from
