@@ -116,8 +116,8 @@ class Requests:
             lambda found, unclear: settle_create(found, token, unclear=unclear),
         )
 
-    def swap(self, key: str, base: Version, body: Buffer, *, e_tag: str | None) -> None:
-        """Replace the version `base`, naming it by `e_tag` in the form that the server takes.
+    def swap(self, key: str, base: Version, body: Buffer, *, mode: dict[str, str]) -> None:
+        """Replace the version `base`, which `mode` names to the server.
 
         Raises:
             Lost: another's version is there.
@@ -125,11 +125,11 @@ class Requests:
         """
         token = self.ids.token(TOKEN_BYTES)
         attributes: Any = write_tokens(token, base.tokens)
-        mode: Any = {"e_tag": e_tag, "version": base.version}
+        only: Any = mode
         self.settle(
             "replacing",
             key,
-            lambda: self.once.put(key, body, mode=mode, attributes=attributes),
+            lambda: self.once.put(key, body, mode=only, attributes=attributes),
             lambda found, unclear: settle_swap(base, found, token, unclear=unclear),
         )
 
