@@ -257,3 +257,14 @@ def end_line(tail: bytes) -> EndLine | None:
         return _decode(_end_decoder, lines[-3]) if lines[-3].startswith(_END) else None
     except Integrity:
         return None
+
+
+def closing_hash(tail: bytes) -> str | None:
+    """The SHA-256 that the closing line at the end of `tail` names, or None."""
+    line = tail[tail.rfind(b"\n", 0, -1) + 1 : -1]
+    if not tail.endswith(b"\n") or not line.startswith(_CLOSING):
+        return None
+    try:
+        return _decode(_closing_decoder, line).sha256
+    except Integrity:
+        return None

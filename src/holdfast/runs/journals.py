@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from holdfast.errors import Conflict, Integrity, NotFound, PathExists, from_oserror
-from holdfast.runs.journal import Parsed, Position, begin_line, end_line, parse
+from holdfast.runs.journal import Parsed, Position, begin_line, closing_hash, end_line, parse
 
 if TYPE_CHECKING:
     from holdfast.runs.lines import BeginLine, EndLine
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FILE = "journal.jsonl"
 FOLDER = "journal"
+_CLOSING = 256
+"""More bytes than a closing line has."""
 _TAIL = 16 * 1024
 """Bytes that hold the end line and the closing line: the error text is bounded."""
 
@@ -173,6 +175,17 @@ class Journals:
             if b"\n" in head or length >= size:
                 return head
             length *= 8
+
+    def closing_hash(self, run_dir: str, position: Position) -> str | None:
+        """The hash in the closing line that ends at `position`, unchecked; None when there is
+        none. NotFound."""
+        if not position.batches:
+            return position.hash.hex()
+        name = f"{run_dir}/{FILE}"
+        if self._calls is not None and self._store.exists(name):
+            data = self._store.read_range(name, max(0, position.size - _CLOSING), _CLOSING)
+            return closing_hash(data[: min(position.size, _CLOSING)])
+        return closing_hash(self._store.get(batch_key(run_dir, position.batches)))
 
     def drop(self, run_dir: str) -> None:
         """Remove the journal of a run that was never begun. Only for a run that nobody writes."""

@@ -38,6 +38,9 @@ _RUN_FOLDER = re.compile(r"(\d{8}_\d{6})_(\d{3,9})_([A-Za-z0-9._-]{1,50})\Z", re
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\\%]*\Z")
 _ESCAPED = re.compile(r"[\x00-\x1f\x7f-\x9f\\%]")
+_SOURCE_PATH = re.compile(
+    rb"(?!\.{1,2}(?:/|\Z))[^/\0]+(?:/(?!\.{1,2}(?:/|\Z))[^/\0]+)*\Z", re.DOTALL
+)
 _TEMPORARY = ".hf-"
 
 
@@ -161,14 +164,7 @@ def check_source_path(path: bytes) -> bytes:
     Raises:
         InvalidPath: empty, absolute, NUL, or an empty, ``.`` or ``..`` component.
     """
-    if (
-        not path
-        or path[0] == 0x2F
-        or b"\0" in path
-        or b"//" in path
-        or path[-1] == 0x2F
-        or (b"." in path and any(part in (b".", b"..") for part in path.split(b"/")))
-    ):
+    if not _SOURCE_PATH.match(path):
         raise InvalidPath(
             "registering the path",
             repr(path)[1:],

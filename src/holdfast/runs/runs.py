@@ -416,8 +416,11 @@ class Runs:
                     self._journals,
                     self._projects,
                     self._catalog,
+                    self._clock,
+                    self.sink,
+                    self.prefix,
                     self._cache,
-                    read_only=self.read_only,
+                    self.read_only,
                 )
             return self._index
 
@@ -451,9 +454,7 @@ class Runs:
             if writer.open:
                 writer.fail("closed before the run was completed")
         self._open = {}
-        if self._index is not None:
-            self._index.close()
-            self._index = None
+        self._index = None
 
     def __enter__(self) -> Self:
         return self
