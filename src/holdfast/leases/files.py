@@ -40,11 +40,15 @@ class LockCalls(Protocol):
 class OsLockCalls:
     """`LockCalls` of the operating system."""
 
-    open = staticmethod(os.open)
     close = staticmethod(os.close)
     read_at = staticmethod(os.pread)
     write_at = staticmethod(os.pwrite)
     make_folder = staticmethod(os.mkdir)
+
+    @staticmethod
+    def open(path: str, flags: int, mode: int = 0o666) -> int:
+        """As `os.open`, which by itself would make executable files."""
+        return os.open(path, flags, mode)
 
     def lock(self, fd: int, exclusive: bool) -> bool:
         """Take the `flock` of the open file, without waiting; false when another has it."""
@@ -301,17 +305,19 @@ class FileLeases:
             return None
 
     def _make_folders(self, folder: str) -> None:
-        try:
-            self._calls.make_folder(folder)
-        except FileExistsError:
-            return
-        except FileNotFoundError:
-            above = os.path.dirname(folder)
-            if above == folder:
-                raise
-            self._make_folders(above)
-            with contextlib.suppress(FileExistsError):
-                self._calls.make_folder(folder)
+        missing = [folder]
+        while missing:
+            try:
+                self._calls.make_folder(missing[-1])
+            except FileExistsError:
+                pass
+            except FileNotFoundError:
+                above = os.path.dirname(missing[-1])
+                if above == missing[-1]:
+                    raise
+                missing.append(above)
+                continue
+            missing.pop()
 
     def _holder_bytes(self) -> bytes:
         facts = self._facts

@@ -165,25 +165,22 @@ def make_folders(calls: SystemCalls, path: str) -> None:
         PathExists: a file stands where a folder must be.
     """
     doing = "making the folder"
-    above = os.path.dirname(path)
+    missing: list[str] = []
     with typed(doing, path):
-        try:
-            calls.make_folder(path)
-        except FileExistsError:
-            if not stands_as_folder(calls, path):
-                raise PathExists(doing, path, found="a file of that name") from None
-        except FileNotFoundError:
-            if above == path:
-                raise
-            make_folders(calls, above)
-            with contextlib.suppress(FileExistsError):
-                calls.make_folder(path)
-        except OSError:
-            # A medium that makes no folders may hold this one all the same ("/", automounts).
-            if not stands_as_folder(calls, path):
-                raise
+        while not stands_as_folder(calls, path):
+            missing.append(path)
+            path = os.path.dirname(path)
+    above = os.path.dirname(path)
     if above != path:
         _sync_above(calls, above)
+    for path in reversed(missing):
+        with typed(doing, path):
+            try:
+                calls.make_folder(path)
+            except FileExistsError:
+                if not stands_as_folder(calls, path):
+                    raise PathExists(doing, path, found="a file of that name") from None
+        sync_folder(calls, os.path.dirname(path))
 
 
 def _sync_above(calls: SystemCalls, above: str) -> None:
@@ -198,8 +195,9 @@ def _sync_above(calls: SystemCalls, above: str) -> None:
 def stands_as_folder(calls: SystemCalls, path: str) -> bool:
     """Whether `path` is a folder, or a symlink that leads to one. Raises `OSError`."""
     try:
-        if calls.stat(path).is_folder:
-            return True
+        status = calls.stat(path)
+        if status.is_folder or status.is_file:
+            return status.is_folder
         calls.close(calls.open(path, _FOLDER))
     except (FileNotFoundError, NotADirectoryError):
         return False

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from holdfast.errors import Denied, PathExists
-from holdfast.store.durable import make_folders, sync_folder, typed
+from holdfast.store.durable import make_folders, stands_as_folder, sync_folder, typed
 
 if TYPE_CHECKING:
     from holdfast.store.calls import SystemCalls
@@ -35,15 +35,14 @@ class Folders:
         Raises:
             Denied: a symlink on the way.
         """
-        if folder in self._real:
-            return True
-        if len(folder) > len(self._root):
-            if not self.check(os.path.dirname(folder)):
-                return False
-            with typed("opening the folder", folder):
-                if not self._is_real(folder):
+        for part in self._way(folder, self._real):
+            with typed("opening the folder", part):
+                if len(part) <= len(self._root):
+                    if not stands_as_folder(self._calls, part):
+                        return False
+                elif not self._is_real(part):
                     return False
-        self._real.add(folder)
+            self._real.add(part)
         return True
 
     def create(self, folder: str) -> None:
@@ -53,21 +52,19 @@ class Folders:
             Denied: a symlink on the way.
             PathExists: a file stands where a folder must be.
         """
-        if folder in self._real:
-            return
-        if len(folder) <= len(self._root):
-            make_folders(self._calls, folder)
-            self._durable.add(folder)
-        else:
-            self.create(os.path.dirname(folder))
-            doing = "making the folder"
-            with typed(doing, folder):
-                try:
-                    self._calls.make_folder(folder)
-                except FileExistsError:
-                    if not self._is_real(folder):
-                        raise PathExists(doing, folder, found="a file of that name") from None
-        self._real.add(folder)
+        doing = "making the folder"
+        for part in self._way(folder, self._real):
+            if len(part) <= len(self._root):
+                make_folders(self._calls, part)
+                self._durable.add(part)
+            else:
+                with typed(doing, part):
+                    try:
+                        self._calls.make_folder(part)
+                    except FileExistsError:
+                        if not self._is_real(part):
+                            raise PathExists(doing, part, found="a file of that name") from None
+            self._real.add(part)
 
     def ensure(self, folder: str) -> None:
         """Make the folder and those above it where they are missing, all durable on return.
@@ -80,18 +77,12 @@ class Folders:
             return
         with self._lock:
             self.create(folder)
-            self._sync_way(folder)
-
-    def _sync_way(self, folder: str) -> None:
-        if folder in self._durable:
-            return
-        above = os.path.dirname(folder)
-        if len(folder) <= len(self._root):
-            make_folders(self._calls, folder)
-        else:
-            self._sync_way(above)
-            sync_folder(self._calls, above)
-        self._durable.add(folder)
+            for part in self._way(folder, self._durable):
+                if len(part) <= len(self._root):
+                    make_folders(self._calls, part)
+                else:
+                    sync_folder(self._calls, os.path.dirname(part))
+                self._durable.add(part)
 
     def mark_durable(self, folders: Iterable[str]) -> None:
         """Note that a sync of the whole file system made these durable, and all above them."""
@@ -111,6 +102,17 @@ class Folders:
                 while len(above) >= len(self._root):
                     known.discard(above)
                     above = os.path.dirname(above)
+
+    def _way(self, folder: str, known: set[str]) -> list[str]:
+        """The folders from the root down to `folder` that are not known, the upper ones first."""
+        way = []
+        while folder not in known:
+            way.append(folder)
+            if len(folder) <= len(self._root):
+                break
+            folder = os.path.dirname(folder)
+        way.reverse()
+        return way
 
     def _is_real(self, folder: str) -> bool:
         """Raises `OSError`."""
