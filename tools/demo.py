@@ -23,7 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
-REPOSITORY = DEMO / "repository"
+REPOSITORY = DEMO / ".holdfast"
 DAMAGE = 5
 """Exit code of `holdfast verify` when bytes are not what was written."""
 
@@ -51,8 +51,7 @@ def main(argv: list[str]) -> int:
     heading(f"All as it should be ({time.monotonic() - began:.1f} s)")
     for line in lines:
         print(f"  {line}")
-    shown = REPOSITORY.relative_to(Path.cwd()) if inside_cwd(REPOSITORY) else REPOSITORY
-    print(f"\nLook around: {holdfast_program()} -R {shown} log")
+    print(f"\nLook around: cd .demo && {os.path.relpath(holdfast_program())} status")
     return 0
 
 
@@ -67,14 +66,16 @@ def demonstrate(source: Path | None) -> list[str]:
         raise DemoError("the folder has no files; choose another SOURCE")
 
     heading("Take it in")
-    holdfast("init", str(REPOSITORY), repo=False)
-    seconds = timed("ingest", str(project))
+    os.chdir(DEMO)
+    show("cd .demo")
+    holdfast("init")
+    seconds = timed("ingest", project.name)
     first = newest_run()
     expect("files taken in", first["counts"].get("new_file", 0), len(entries))
     stored = stored_bytes()
 
     heading("Take it in again: nothing is stored twice")
-    timed("ingest", str(project))
+    timed("ingest", project.name)
     again = newest_run()
     expect("duplicates", again["counts"].get("duplicate", 0), len(entries))
     expect("entries that are no duplicates", other_than(again, "duplicate"), 0)
@@ -85,8 +86,8 @@ def demonstrate(source: Path | None) -> list[str]:
     changed = max(files, key=lambda path: (writable(project / path), -abs(files[path].size - 4096)))
     with (project / changed).open("ab") as file:
         file.write(b"# one more line\n")
-    print(f"$ echo '# one more line' >> {shlex.quote(str(project / changed))}")
-    timed("ingest", str(project))
+    show(f"echo '# one more line' >> {shlex.quote(f'{project.name}/{changed}')}")
+    timed("ingest", project.name)
     third = newest_run()
     expect("new versions", third["counts"].get("new_version", 0), 1)
     expect("entries that are neither", other_than(third, "duplicate", "new_version"), 0)
@@ -100,9 +101,9 @@ def demonstrate(source: Path | None) -> list[str]:
     expect("versions of the file", len(ask("log", where)["versions"]), 2)
 
     heading("Restore, and compare every byte, mode, time and link")
-    target = DEMO / "restored"
-    holdfast("restore", project.name, "-o", str(target))
-    compare(project, target)
+    target = f"{project.name}.restored"
+    holdfast("restore", project.name, "-o", target)
+    compare(project, DEMO / target)
 
     heading("Verify: every byte against its digest")
     holdfast("verify")
@@ -137,40 +138,42 @@ def demonstrate(source: Path | None) -> list[str]:
 def holdfast_program() -> str:
     for place in (ROOT / ".venv/bin", Path(sys.executable).parent):
         if (place / "holdfast").is_file():
-            program = place / "holdfast"
-            return str(program.relative_to(Path.cwd()) if inside_cwd(program) else program)
+            return str(place / "holdfast")
     raise DemoError("no holdfast program found; run `make setup`")
 
 
-def inside_cwd(path: Path) -> bool:
-    return path.is_relative_to(Path.cwd())
+def environment() -> dict[str, str]:
+    """This process's variables without those that would lead Holdfast elsewhere."""
+    return {name: value for name, value in os.environ.items() if name != "HOLDFAST_REPO"}
 
 
-def command_line(*arguments: str, repo: bool = True) -> list[str]:
-    return [holdfast_program(), *(["-R", str(REPOSITORY)] if repo else []), *arguments]
-
-
-def holdfast(*arguments: str, code: int = 0, repo: bool = True) -> str:
-    """Run a command as it would be typed and show it; its standard output is returned too when
-    the exit code `code` is not 0."""
-    command = command_line(*arguments, repo=repo)
-    say(f"\n$ {shlex.join(['holdfast', *command[1:]])}", "1")
-    sys.stdout.flush()
+def holdfast(*arguments: str, code: int = 0) -> str:
+    """Run a command in the demo's folder and show it; its output is returned too when the exit
+    code `code` is not 0."""
+    show(shlex.join(["holdfast", *arguments]))
+    command = [holdfast_program(), *arguments]
+    output = ""
     if code == 0:
-        done = subprocess.run(command, check=False)
-        output = ""
+        found = subprocess.run(command, env=environment(), check=False).returncode
     else:
-        captured = subprocess.run(
-            command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        done = subprocess.run(
+            command,
+            env=environment(),
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
-        output = captured.stdout.decode("utf-8", "replace")
+        found, output = done.returncode, done.stdout.decode("utf-8", "replace")
         print(output, end="")
-        done = captured
-    if done.returncode != code:
-        raise DemoError(f"exit code {done.returncode} instead of {code}")
+    if found != code:
+        raise DemoError(f"exit code {found} instead of {code}")
     if code:
         print(f"(exit code {code})")
     return output
+
+
+def show(command: str) -> None:
+    say(f"\n$ {command}", "1")
 
 
 def timed(*arguments: str) -> float:
@@ -182,7 +185,10 @@ def timed(*arguments: str) -> float:
 def ask(*arguments: str) -> dict[str, Any]:
     """A command's answer with ``--json``."""
     done = subprocess.run(
-        [*command_line(*arguments), "--json"], check=False, stdout=subprocess.PIPE
+        [holdfast_program(), *arguments, "--json"],
+        env=environment(),
+        check=False,
+        stdout=subprocess.PIPE,
     )
     if done.returncode != 0:
         raise DemoError(f"{shlex.join(arguments)} --json: exit code {done.returncode}")
@@ -230,7 +236,8 @@ def copy_source(source: Path | None) -> Path:
     if DEMO.exists():
         shutil.rmtree(DEMO)
     DEMO.mkdir()
-    target = DEMO / (source.name or "root")
+    # A name that a command would take for an option or a hidden folder is made plain.
+    target = DEMO / (source.name.lstrip("-.") or "project")
 
     def ignore(folder: str, names: list[str]) -> list[str]:
         return [n for n in names if n in left_out or not copyable(Path(folder, n))]
@@ -340,7 +347,7 @@ def flip(path: Path) -> Any:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     toggle()
-    print(f"one bit at offset {offset:,} of {path}")
+    print(f"one bit at offset {offset:,} of {os.path.relpath(path)}")
     return toggle
 
 

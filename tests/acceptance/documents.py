@@ -85,13 +85,15 @@ class Session:
     def run(self, step: Step) -> tuple[int, str]:
         """Exit code and output (both streams) of a step."""
         if step.language == "python":
-            script = f"exec '{sys.executable}' -c \"$STEP\""
+            program = self._state.with_name("program.py")
+            program.write_text(step.source)
+            script = f"'{sys.executable}' '{program}'"
         else:
             script = step.source
         done = subprocess.run(
             ["bash", "-c", f". '{self._state}'\n{script}\ncode=$?\n"
              f"{{ export -p; echo \"cd '$PWD'\"; }} > '{self._state}'\nexit $code"],
-            env={**self._environment, "STEP": step.source},
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -29,7 +29,7 @@ def test_an_example_runs_in_a_fresh_folder(example: Path, tmp_path: Path) -> Non
     assert done.stdout
 
 
-@pytest.mark.parametrize("name", [*DOCUMENTS, "CONTRIBUTING.md", "docs/index.md", "docs/api.md"])
+@pytest.mark.parametrize("name", [*DOCUMENTS, "CONTRIBUTING.md", "docs/index.md"])
 def test_the_links_of_a_document_lead_somewhere(name: str) -> None:
     document = ROOT / name
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
@@ -42,7 +42,7 @@ def test_api_md_names_every_public_name() -> None:
     import holdfast
 
     text = (ROOT / "docs/api.md").read_text()
-    missing = [name for name in holdfast.__all__ if f"`{name}" not in text]
+    missing = [name for name in holdfast.__all__ if not re.search(rf"`(holdfast\.)?{name}\b", text)]
     assert not missing
 
 

@@ -43,7 +43,6 @@ def test_log_of_a_model_or_a_project(holdfast: Command, versions: Path, tmp_path
     assert found("--model", "repository") == ["holdfast.json"]
     assert len(found("--project", "trips")) == 2
     assert len(found("--project", "other", "--model", "run")) == 1
-    assert found("--project", "nobody") == []
     assert found("--model", "dataset") == []
     assert "No commits" in holdfast("log", "--model", "dataset").out
 
@@ -62,6 +61,17 @@ def test_log_of_a_file_lists_its_versions(holdfast: Command, versions: Path) -> 
     assert found[1]["superseded_by"] == found[0]["run_id"]
     assert holdfast("log", "notes.txt", "--project", "trips", "--json").json["versions"] == found
     assert len(holdfast("log", "trips/notes.txt", "-n", "1").out.splitlines()) == 2
+
+
+def test_a_project_is_named_by_its_name_not_its_folder_only(
+    holdfast: Command, made: Path, project: Path
+) -> None:
+    holdfast("ingest", "trips", "--project", "my trips 3.11")
+    assert len(holdfast("log", "--project", "my trips 3.11", "--json").json["commits"]) == 1
+    assert len(holdfast("ls", "my trips 3.11/data", "--json").json["files"]) == 3
+    answer = holdfast("log", "--project", "nobody")
+    assert answer.code == ExitCode.NOT_FOUND
+    assert "my trips 3.11" in answer.err
 
 
 @pytest.mark.parametrize("path", ["trips/nothing", "nobody/notes.txt"])

@@ -130,7 +130,7 @@ def test_ctrl_c_of_an_ingest_is_one_line_130_and_a_sound_repository(
 ) -> None:
     many = tmp_path / "many"
     many.mkdir()
-    # A pipe that nobody writes to would be skipped; a large sparse file takes long to read.
+    # Sparse files take no room here and long to read.
     for number in range(20):
         with (many / f"large-{number}").open("wb") as file:
             file.truncate(1 << 30)

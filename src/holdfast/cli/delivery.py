@@ -14,6 +14,8 @@ from holdfast.errors import Invalid, PathExists, from_oserror
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from holdfast.cli.target import Readable
+
 _TEXT_CONTROLS = frozenset("\n\t\r\f")
 
 
@@ -149,7 +151,7 @@ def to_file(chunks: Iterable[bytes], path: str) -> int:
         return file.size
 
 
-def chunks_of(readable: BinaryIO, size: int = 1 << 20) -> Iterator[bytes]:
+def chunks_of(readable: Readable, size: int = 1 << 20) -> Iterator[bytes]:
     """The bytes of `readable`, at most `size` at a time."""
     while chunk := readable.read(size):
         yield chunk

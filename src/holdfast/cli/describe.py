@@ -9,7 +9,7 @@ from holdfast.clock import rfc3339
 
 if TYPE_CHECKING:
     from holdfast.ingest.report import Named
-    from holdfast.ledger.ledger import ArtifactInfo
+    from holdfast.ledger.read import ArtifactInfo
     from holdfast.records import CommitRecord, Finding
     from holdfast.runs.model import FileVersion, Project, RunInfo
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from holdfast.errors import one_line
 
+BROKEN_PIPE = 141
+"""What a shell reports for a program that SIGPIPE ended; there is nobody left to read a message."""
+
 
 def report(error: dict[str, Any], code: int, as_json: bool) -> int:
     """Write `error` (fields of `HoldfastError.to_json`) to standard error; returns `code`."""

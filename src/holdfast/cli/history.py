@@ -71,7 +71,12 @@ def _commits(
         return list(repo.ledger.commits(model=model, limit=limit))
     if model not in (None, "run"):
         raise Invalid("reading --model", repr(model), found="only runs have projects")
-    return list(repo.ledger.commits(model="run", name=project, limit=limit))
+    from holdfast.cli.target import find_project
+
+    found, path = find_project(repo.runs, project)
+    if path:
+        raise Invalid("reading --project", repr(project), found="a path in a project")
+    return list(repo.ledger.commits(model="run", name=found.folder, limit=limit))
 
 
 def _log_of_file(session: Session, repo: Repository, text: str, limit: int) -> None:

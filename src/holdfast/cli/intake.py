@@ -19,12 +19,12 @@ MAX_SKIPPED = 20
 """Skipped names shown to people; ``--json`` has all. Failures are always shown all."""
 
 _WORDS = {
-    "new_file": "new",
-    "new_version": "new versions",
-    "duplicate": "duplicates",
-    "processed_again": "processed again",
-    "removed": "removed",
-    "failed": "failed",
+    "new_file": ("new", "new"),
+    "new_version": ("new version", "new versions"),
+    "duplicate": ("duplicate", "duplicates"),
+    "processed_again": ("processed again", "processed again"),
+    "removed": ("removed", "removed"),
+    "failed": ("failed", "failed"),
 }
 
 
@@ -63,7 +63,7 @@ def ingest(
 def _print_source(session: Session, source: SourceReport) -> None:
     out = session.out
     out.line(f"{source.source} -> project {source.project}, run {source.run_id}", "bold")
-    parts = [f"{source.counts[k]:,} {word}" for k, word in _WORDS.items() if source.counts.get(k)]
+    parts = [count(source.counts[k], *w) for k, w in _WORDS.items() if source.counts.get(k)]
     out.line(f"  {count(source.files, 'file')}: {', '.join(parts) or 'nothing'}")
     out.line(f"  {size_text(source.bytes_read)} read, {size_text(source.bytes_stored)} stored")
     if source.ignored:

@@ -6,11 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from holdfast.cli.failure import report, silence_stdout
+from holdfast.cli.failure import BROKEN_PIPE, report, silence_stdout
 from holdfast.errors import ExitCode, HoldfastError, Invalid, from_oserror
-
-BROKEN_PIPE = 141
-"""What a shell reports for a program that SIGPIPE ended; there is nobody left to read a message."""
 
 
 def run() -> int:
@@ -74,6 +71,8 @@ def _run_command(argv: Sequence[str]) -> int:
         raise _usage_error(error) from None
     except typer.Exit as error:
         return int(error.exit_code)
+    except SystemExit as error:  # how completion ends
+        return error.code if isinstance(error.code, int) else 0
     except typer.Abort:
         raise KeyboardInterrupt from None
     if result == ExitCode.INTERRUPTED and not isinstance(result, ExitCode):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from holdfast.cli.discovery import find_repository
-from holdfast.cli.failure import report
+from holdfast.cli.failure import BROKEN_PIPE, report, silence_stdout
 from holdfast.cli.output import Output
 from holdfast.errors import ExitCode
 
@@ -91,7 +91,12 @@ def command(function: Callable[..., int | None]) -> Callable[..., int | None]:
         given = on_command_line(ctx, "repo")
         named = repo if given or not before.repo_given else before.repo
         session = Session(named, as_json, given or before.repo_given, Output(json=as_json))
-        return function(session, **values)
+        try:
+            return function(session, **values)
+        except BrokenPipeError:
+            # Caught before typer sees it: typer would end the process itself.
+            silence_stdout()
+            return BROKEN_PIPE
 
     del run.__dict__["__wrapped__"]  # typer reads the signature below, not the function's own
     run.__dict__["__signature__"] = inspect.Signature(parameters)

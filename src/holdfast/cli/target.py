@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from holdfast.errors import Invalid, NotFound
 
@@ -40,12 +40,20 @@ class Commit:
     logseq: int
 
 
+class Readable(Protocol):
+    """A stream that checks its bytes while they are read."""
+
+    def read(self, size: int = -1, /) -> bytes | None: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """Bytes that `get` can give: how to name them, and how to open them."""
 
     id: str
-    open: Callable[[], BinaryIO]
+    open: Callable[[], Readable]
 
 
 # -- artifacts ----------------------------------------------------------------------------------

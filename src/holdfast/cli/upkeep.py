@@ -101,7 +101,8 @@ def gc(
     ] = False,
 ) -> int:
     """Remove what nothing needs: temporary files, cut tails, litter."""
-    with session.open(read_only=dry_run) as repo:
+    # A dry run needs the leases too: what a living writer needs cannot be told without them.
+    with session.open() as repo:
         report = repo.gc(dry_run=dry_run)
     out = session.out
     if session.json:
