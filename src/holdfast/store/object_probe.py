@@ -171,12 +171,10 @@ class Probe:
             raise reply.error(TRYING, self._requests.target(key))
         return reply
 
-    def _refuses(self, key: str, request: Callable[[], object], kept: bytes) -> bool:
-        """Whether `request`, whose condition is not met, is refused and leaves `kept` there."""
+    def _refuses(self, key: str, request: Callable[[], object]) -> bool:
+        """Whether `request`, whose condition is not met, is refused."""
         reply = self._attempt(key, request)
-        if reply is None or reply.meaning is not Meaning.REFUSED:
-            return False
-        return self._found(key)[0] == kept
+        return reply is not None and reply.meaning is Meaning.REFUSED
 
     def _try_create(self, key: str) -> None:
         token = self._requests.ids.token(TOKEN_BYTES)
@@ -184,9 +182,12 @@ class Probe:
         # unconditional, so that a repetition after a lost reply is no false alarm
         self._put(key, b"1", attributes=attributes, mode="overwrite")
         client = self._requests.once
-        if not self._refuses(key, lambda: client.put(key, b"2", mode="create"), b"1"):
+        if not self._refuses(key, lambda: client.put(key, b"2", mode="create")):
             raise self._missing("If-None-Match on PUT, which create-only needs")
-        if self._found(key)[1].tokens != (token,):
+        content, version = self._found(key)
+        if content != b"1":
+            raise self._missing("If-None-Match on PUT, which create-only needs")
+        if version.tokens != (token,):
             raise self._missing("metadata (x-amz-meta-…), which settles lost replies")
 
     def _try_match(self, key: str) -> Match:
@@ -201,7 +202,7 @@ class Probe:
         for form in (Match.QUOTED, Match.UNQUOTED):
             old: Any = only_on(form, stale)
             new: Any = only_on(form, base)
-            if not self._refuses(key, lambda mode=old: client.put(key, b"2", mode=mode), b"1"):  # type: ignore[misc]
+            if not self._refuses(key, lambda mode=old: client.put(key, b"2", mode=mode)):  # type: ignore[misc]
                 continue
             self._attempt(key, lambda mode=new: client.put(key, b"3", mode=mode))  # type: ignore[misc]
             if self._found(key)[0] == b"3":
@@ -241,7 +242,7 @@ class Probe:
         if self._found(key)[0] != b"source":
             return False
         self._put(key, b"1", mode="overwrite")
-        return self._refuses(key, copy, b"1")
+        return self._refuses(key, copy) and self._found(key)[0] == b"1"
 
 
 def only_on(form: Match, base: Version) -> dict[str, str]:

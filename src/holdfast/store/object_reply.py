@@ -115,7 +115,8 @@ def read_reply(error: Exception) -> Reply:
         ),
     ):
         return Reply(Meaning.REFUSED, status, short or "the condition was not met")
-    if isinstance(error, (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)):
+    refused = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+    if isinstance(error, refused) or status in (401, 403):
         return Reply(Meaning.DENIED, status, short or "not allowed")
     if isinstance(error, exceptions.NotSupportedError) or status == 501:
         return Reply(Meaning.UNSUPPORTED, status, short or "the server cannot do that")

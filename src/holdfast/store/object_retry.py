@@ -31,6 +31,14 @@ class Retries:
         self.sleep(longest * (0.5 + ids.u64() / 2**65))
 
 
+def obstore_errors() -> tuple[type[Exception], ...]:
+    """What a request of obstore raises when it fails."""
+    from obstore.exceptions import BaseError
+
+    # FileNotFoundError: no such object; OSError: a broken body; ValueError: a name it cannot parse
+    return BaseError, OSError, ValueError
+
+
 class Refused(Exception):
     """A request that failed for good, or too often; never leaves the object store."""
 
@@ -49,7 +57,7 @@ def ask(retries: Retries, ids: Ids, request: Callable[[], T]) -> T:
     while True:
         try:
             return request()
-        except _errors() as error:
+        except obstore_errors() as error:
             reply = read_reply(error)
         tried += 1
         if reply.meaning not in WORTH_ANOTHER_TRY or tried > retries.count:
@@ -57,17 +65,10 @@ def ask(retries: Retries, ids: Ids, request: Callable[[], T]) -> T:
         retries.pause(tried, ids)
 
 
-def _errors() -> tuple[type[Exception], ...]:
-    from obstore.exceptions import BaseError
-
-    # FileNotFoundError: no such object; OSError: a broken body; ValueError: a name it cannot parse
-    return BaseError, OSError, ValueError
-
-
 def attempt(request: Callable[[], object]) -> Reply | None:
     """Send `request` once; its failure, or None when it succeeded."""
     try:
         request()
-    except _errors() as error:
+    except obstore_errors() as error:
         return read_reply(error)
     return None

@@ -19,7 +19,7 @@ from holdfast.store.object_client import Settings
 from holdfast.store.object_probe import Abilities, Probe, Publish, only_on
 from holdfast.store.object_reply import Meaning, read_reply
 from holdfast.store.object_requests import Lost, Requests
-from holdfast.store.object_retry import Refused, Retries, ask
+from holdfast.store.object_retry import Refused, Retries, ask, obstore_errors
 from holdfast.store.object_url import is_temporary, parse_url
 from holdfast.store.object_writer import (
     LARGEST,
@@ -336,7 +336,7 @@ class ObjectStore:
         while True:
             try:
                 found = next(stream, None)
-            except Exception as error:
+            except obstore_errors() as error:
                 raise read_reply(error).error("listing", self.url) from None
             if found is None:
                 return
