@@ -177,6 +177,13 @@ class ProjectHistory:
                 parsed = self._journals.read(run.run_dir, run.position)
             except NotFound:
                 continue
+            if parsed.torn and self._store.exists(f"{run.run_dir}/run.json"):
+                raise Integrity(
+                    "reading the journal",
+                    run.run_dir,
+                    found=f"{parsed.torn} bytes that are no whole batch, in a finished run",
+                    offset=parsed.position.size,
+                )
             if not parsed.batches:
                 continue
             self.runs[name] = run

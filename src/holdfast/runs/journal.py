@@ -128,7 +128,9 @@ def parse(data: bytes, start: Position | None = None, *, name: str = "") -> Pars
     """The batches in `data`, which begins at `start` of the journal `name`.
 
     A torn tail is what a single interrupted append can leave after the last whole batch: no
-    closing line, or one at the very end of bytes with a hole in them. It was never acknowledged.
+    closing line, or one at the very end of lines that have another hash (a power loss may keep the
+    end of a write and lose its middle). It was never acknowledged, unless the run is finished:
+    then ``run.json`` knows better, and it is damage.
 
     Raises:
         Integrity: anything else that is not a whole batch; the message names the offset.
@@ -151,7 +153,7 @@ def parse(data: bytes, start: Position | None = None, *, name: str = "") -> Pars
         except Unsupported:
             raise
         except HoldfastError as error:
-            if ends + 1 == len(data) and b"\0" in data[offset:]:
+            if ends + 1 == len(data):
                 return Parsed(batches, position, len(data) - offset)
             raise Integrity(
                 "reading the journal",
