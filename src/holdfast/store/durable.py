@@ -62,8 +62,10 @@ def write_all(calls: SystemCalls, fd: int, data: Buffer) -> None:
         view = memoryview(data)
     else:
         view = memoryview(data)
-        if view.format != "B" or view.ndim != 1:
-            view = view.cast("B") if view.c_contiguous and view.nbytes else memoryview(bytes(view))
+        if not view.c_contiguous or not view.nbytes:
+            view = memoryview(view.tobytes())
+        elif view.format != "B" or view.ndim != 1:
+            view = view.cast("B")
         written, size = 0, len(view)
     while written < size:
         count = calls.write(fd, view[written:])
