@@ -18,9 +18,10 @@ def gc(repository: Repository, *, dry_run: bool = False) -> GcReport:
     Nothing that a commit or a run in progress needs is touched, so it can run at any time.
 
     Raises:
-        Denied: the repository is open for reading only, and it is no dry run.
+        Denied: the repository is open for reading only; a dry run too takes leases, to tell what is
+            litter from what somebody is writing.
     """
-    if repository.read_only and not dry_run:
+    if repository.read_only:
         raise Denied("collecting", repository.url, found="it is open for reading only")
     total = GcReport()
     for part in (
