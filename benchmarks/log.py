@@ -35,7 +35,7 @@ def main() -> None:
     import holdfast
     from holdfast.ledger.artifact import encode_ref, reference_of
     from holdfast.ledger.log import Entry, open_log
-    from holdfast.ledger.record import RecordType
+    from holdfast.ledger.payload import RecordType
 
     payload = encode_ref(reference_of(b"x")) + bytes(8)
     entries = [Entry(RecordType.TOMBSTONE, payload)] * BATCH
