@@ -9,4 +9,4 @@ s3-down:
 
 test-s3: $(STAMP)
 	@test -f .s3/env || { echo "no S3 server: make s3-up first" >&2; exit 1; }
-	@set -a; . ./.s3/env; set +a; exec $(PY) -m pytest -m s3 tests/s3
+	@set -a; . ./.s3/env; set +a; exec $(PY) -m pytest -m s3
