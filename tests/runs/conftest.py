@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from runs_support import NoLeases, Ticks
 
 from holdfast.runs import Runs
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
+from runs_support import NoLeases, Ticks
 
 
 @pytest.fixture(params=["filesystem", "memory", "no_leases"])

@@ -48,8 +48,9 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("given", "seen", "outcome"), [row[1:] for row in TABLE],
-                         ids=[row[0] for row in TABLE])
+@pytest.mark.parametrize(
+    ("given", "seen", "outcome"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+)
 def test_the_decision_table_holds(given, seen, outcome):
     assert decide(*given, seen=seen) == outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -64,25 +65,25 @@ class RunCatalog:
     ) -> list[RunInfo]:
         """See `Runs.list_runs`. Raises `NotFound` for an unknown `before`."""
         projects = self._projects.list() if project is None else [project]
-        # By the names of folders first, so that a limit reads no more runs than it gives.
+        last = None if before is None else self.by_id(before)
+        # By the names of folders first, so that a limit reads few runs more than it gives.
         dirs = [run_dir for found in projects for run_dir in self.run_dirs(found)]
-        dirs.sort(key=lambda d: _age(d.rpartition("/")[2]), reverse=True)
-        if before is not None:
-            last = self.by_id(before).run_dir
-            at = _age(last.rpartition("/")[2]), last
-            dirs = [d for d in dirs if (_age(d.rpartition("/")[2]), d) < at]
+        dirs.sort(key=_second, reverse=True)
         out: list[RunInfo] = []
-        for run_dir in dirs:
+        for second, group in itertools.groupby(dirs, _second):
+            if last is not None and second > last.timestamp:
+                continue
             if limit is not None and len(out) >= limit:
                 break
-            info = self.info(run_dir)
-            if info is None:
-                continue
-            if (status is None or info.status == status) and (
-                action is None or info.action == action
-            ):
-                out.append(info)
-        return out
+            infos = [info for run_dir in group if (info := self.info(run_dir)) is not None]
+            for info in sorted(infos, key=_begun, reverse=True):
+                if (
+                    (last is None or _begun(info) < _begun(last))
+                    and (status is None or info.status == status)
+                    and (action is None or info.action == action)
+                ):
+                    out.append(info)
+        return out if limit is None else out[:limit]
 
     def by_id(self, run_id: str) -> RunInfo:
         """The run of that id. Raises `NotFound`."""
@@ -208,3 +209,11 @@ def _age(name: str) -> tuple[str, int]:
     found = parse_run_folder(name)
     assert found is not None
     return found.timestamp, found.sequence
+
+
+def _second(run_dir: str) -> str:
+    return _age(run_dir.rpartition("/")[2])[0]
+
+
+def _begun(info: RunInfo) -> tuple[str, str, int, str]:
+    return info.timestamp, info.created, info.sequence, info.run_dir

@@ -90,7 +90,10 @@ class RunIndex:
         """All rows of one statement. As `session`; DuckDB's own errors for bad SQL."""
         with self.session() as connection:
             # By way of Arrow: DuckDB's own rows want pytz for times with a zone.
-            table = connection.execute(sql, list(parameters)).to_arrow_table()
+            found = connection.sql(sql, params=list(parameters))
+            if found is None:
+                return []
+            table = found.to_arrow_table()
             columns = [column.to_pylist() for column in table.columns]
             return list(zip(*columns, strict=True))
 

@@ -153,7 +153,7 @@ def parse(data: bytes, start: Position | None = None, *, name: str = "") -> Pars
         except Unsupported:
             raise
         except HoldfastError as error:
-            if ends + 1 == len(data):
+            if ends + 1 == len(data) and not _skips(data[begins:ends], position):
                 return Parsed(batches, position, len(data) - offset)
             raise Integrity(
                 "reading the journal",
@@ -215,6 +215,14 @@ def _batch(
         if len(batch.files) != last - first:
             raise Integrity("reading", found="an empty line")
     return batch, digest
+
+
+def _skips(line: bytes, position: Position) -> bool:
+    """Whether a closing line names a later batch than the next: then one before it is damaged."""
+    try:
+        return _decode(_closing_decoder, line).batch > position.batches + 1
+    except Integrity:
+        return False
 
 
 def _is_order(text: str) -> bool:

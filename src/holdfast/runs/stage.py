@@ -131,18 +131,21 @@ class Stage:
             try:
                 batch.put(f"{prefix}/{key}", data)
             except PathExists:
-                continue
-            except (NotFound, StorageFailure) as error:
-                # A file stands where a folder must be, or a folder where the file must be.
-                if error.details.get("errno") not in ("ENOTDIR", "EISDIR", "ENAMETOOLONG"):
+                if self._store.exists(f"{prefix}/{key}"):
+                    continue
+                key = self._put_aside(batch, path, data)
+            except (InvalidPath, NotFound, StorageFailure) as error:
+                if not _is_about_the_name(error):
                     raise
-                key = self._aside(path)
-                batch.put(f"{prefix}/{key}", data)
-            except InvalidPath:
-                key = self._aside(path)
-                batch.put(f"{prefix}/{key}", data)
+                key = self._put_aside(batch, path, data)
             return self._note(key, staged)
         raise PathExists("staging", repr(path)[1:], found=f"{_TWINS} files of that name")
+
+    def _put_aside(self, batch: Batch, path: bytes, data: Buffer) -> str:
+        """A file stands where a folder must be, or a folder where the file must be."""
+        key = self._aside(path)
+        batch.put(f"{self._prefix}/{key}", data)
+        return key
 
     def open(self, path: bytes) -> StageWriter:
         """A stream into the raw_source file of `path`."""
@@ -152,7 +155,7 @@ class Stage:
         try:
             writer = batch.open_writer(f"{self._prefix}/{key}")
         except (PathExists, NotFound, InvalidPath, StorageFailure) as error:
-            if error.details.get("errno") in ("EIO", "ENOSPC", "EDQUOT", "EMFILE"):
+            if not isinstance(error, PathExists) and not _is_about_the_name(error):
                 raise
             key = self._aside(path)
             writer = batch.open_writer(f"{self._prefix}/{key}")
@@ -250,11 +253,26 @@ class Stage:
         for twin in range(1, _TWINS):
             key = self._base + stored_path(path, longest=self._longest, twin=twin)
             try:
-                if key not in self._waiting and not self._store.exists(f"{self._prefix}/{key}"):
+                if key in self._waiting or self._store.exists(f"{self._prefix}/{key}"):
+                    continue
+                if self._has_room(key):
                     return key
-            except (InvalidPath, HoldfastError):
-                break
+            except HoldfastError as error:
+                if not _is_about_the_name(error):
+                    raise
+            break
         return self._aside(path)
+
+    def _has_room(self, key: str) -> bool:
+        """Whether no folder has the file's name, and no file that of a folder above it."""
+        if self._store.children(f"{self._prefix}/{key}") != ([], []):
+            return False
+        above = key.rpartition("/")[0]
+        while len(above) > len(self._base):
+            if self._store.exists(f"{self._prefix}/{above}"):
+                return False
+            above = above.rpartition("/")[0]
+        return True
 
     def _aside(self, path: bytes) -> str:
         """A name that meets no other: by the path's hash, below ``raw_source`` itself."""
@@ -265,3 +283,10 @@ class Stage:
             if key not in self._waiting and not self._store.exists(f"{self._prefix}/{key}"):
                 return key
         raise PathExists("staging", repr(path)[1:], found=f"{_TWINS} files of that name")
+
+
+def _is_about_the_name(error: HoldfastError) -> bool:
+    """Whether another name may help: it is too long, or a file stands where a folder must be."""
+    if isinstance(error, InvalidPath):
+        return True
+    return error.details.get("errno") in ("ENOTDIR", "EISDIR", "ENAMETOOLONG")
