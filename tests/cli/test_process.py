@@ -72,6 +72,8 @@ def test_a_terminal_gets_progress_colours_and_the_next_command(made: Path, proje
     assert b"6 files" in shown
     assert ESCAPE in shown
     assert b"next: holdfast log --project trips" in shown
+    shown = on_terminal("-R", str(made), "status")[1]
+    assert f"next: holdfast -R {made} log".encode() in shown
 
 
 def test_no_color_is_respected_on_a_terminal(filled: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -45,12 +44,6 @@ def test_a_folder_that_is_not_empty_is_refused(holdfast: Command, made: Path, ag
 def test_init_over_a_file_is_refused(holdfast: Command) -> None:
     Path("f").write_text("")
     assert holdfast("init", "f").code in (ExitCode.USAGE, ExitCode.CONFLICT)
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
-def test_init_in_a_read_only_folder_is_denied(holdfast: Command, tmp_path: Path) -> None:
-    (tmp_path / "ro").mkdir(mode=0o555)
-    assert holdfast("init", "ro/x").code == ExitCode.DENIED
 
 
 def test_a_file_system_that_takes_no_files_is_denied_or_fails_in_one_line(

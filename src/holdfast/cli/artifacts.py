@@ -103,7 +103,7 @@ def tombstone(
     if session.json:
         session.out.value({"reference": reference.text, "logseq": logseq})
     session.out.result(str(logseq))
-    session.out.next(f"holdfast lift {reference.text} {logseq}")
+    session.next(f"lift {reference.text} {logseq}")
 
 
 def lift(
@@ -123,7 +123,7 @@ def lift(
     if session.json:
         session.out.value({"reference": reference.text, "tombstone": logseq, "logseq": lifted})
     session.out.result(str(lifted))
-    session.out.next(f"holdfast show {reference.text}")
+    session.next(f"show {reference.text}")
 
 
 def snapshot(session: Session) -> None:
@@ -137,7 +137,7 @@ def snapshot(session: Session) -> None:
     if session.json:
         session.out.value({"snapshot": number, "logseq": logseq})
     session.out.result(str(number))
-    session.out.next("holdfast status")
+    session.next("status")
 
 
 def u32(text: str, option: str) -> int:

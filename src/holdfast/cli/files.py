@@ -51,7 +51,7 @@ def ls(
         ],
     )
     what = run or where or ""
-    session.out.next(f"holdfast restore {shlex.quote(what)} -o NEWFOLDER")
+    session.next(f"restore {shlex.quote(what)} -o NEWFOLDER")
 
 
 def _list_projects(session: Session, repo: Repository) -> None:
@@ -61,13 +61,13 @@ def _list_projects(session: Session, repo: Repository) -> None:
         return
     if not projects:
         session.out.line("No projects yet")
-        session.out.next("holdfast ingest FOLDER")
+        session.next("ingest FOLDER")
         return
     session.out.table(
         ["project", "folder", "since"],
         [(p.name, p.folder, short_time(p.created)) for p in projects],
     )
-    session.out.next(f"holdfast ls {shlex.quote(projects[0].name)}")
+    session.next(f"ls {shlex.quote(projects[0].name)}")
 
 
 def _versions(repo: Repository, where: str | None, run: str | None) -> list[FileVersion]:
@@ -144,7 +144,7 @@ def restore(
     if report.errors:
         text = f"restoring: {count(len(report.errors), 'file')} could not be written, named above"
         return session.failed(ExitCode.NAMED_FAILURES, text)
-    out.next("holdfast verify")
+    session.next("verify")
     return ExitCode.DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,11 +58,11 @@ def log(
     session.out.table(
         [">logseq", "time", "model", "name", "id", "author"],
         [
-            (logseq, short_time(c.time), c.model, c.name, c.id[:36], c.author)
+            (logseq, short_time(c.time), c.model, c.name, _short_id(c.id), c.author)
             for logseq, c in commits
         ],
     )
-    session.out.next(f"holdfast show {commits[0][0]}")
+    session.next(f"show {commits[0][0]}")
 
 
 def _commits(
@@ -108,7 +109,7 @@ def _log_of_file(session: Session, repo: Repository, text: str, limit: int) -> N
             for v in versions
         ],
     )
-    session.out.next(f"holdfast show {versions[0].run_id}")
+    session.next(f"show {versions[0].run_id}")
 
 
 def show(
@@ -129,13 +130,15 @@ def show(
         return
     _print_fields(session, {"": kind, **fields})
     if kind == "run":
-        session.out.next(f"holdfast ls --run {fields['run_id']}")
+        session.next(f"ls --run {fields['run_id']}")
     elif kind == "project":
-        session.out.next(f"holdfast ls {fields['name']}")
+        session.next(f"ls {shlex.quote(fields['name'])}")
     elif kind == "file" and fields["kind"] == "file":
-        session.out.next(f"holdfast get sha256:{fields['sha256']} -o FILE")
+        session.next(f"get sha256:{fields['sha256']} -o FILE")
+    elif kind == "commit" and fields["model"] == "run":
+        session.next(f"ls --run {fields['id']}")
     elif kind == "artifact":
-        session.out.next(f"holdfast get {fields['reference']} -o FILE")
+        session.next(f"get {fields['reference']} -o FILE")
 
 
 def _describe(repo: Repository, what: str) -> tuple[str, dict[str, Any]]:
@@ -173,6 +176,11 @@ def _print_fields(session: Session, fields: dict[str, Any]) -> None:
         elif isinstance(value, bool):
             value = "yes" if value else "no"
         session.out.line(f"{name:{width}}  {path_text(str(value))}" if name else str(value))
+
+
+def _short_id(name: str) -> str:
+    """A model's id, where it is longer than a UUID only its beginning."""
+    return name if len(name) <= 36 else f"{name[:33]}..."
 
 
 def short_time(time: str | None) -> str:

@@ -56,7 +56,7 @@ def ingest(
         text = f"taking in: {count(failed, 'failure')} named above; all else is kept"
         return session.failed(ExitCode.NAMED_FAILURES, text)
     if report.sources:
-        session.out.next(f"holdfast log --project {shlex.quote(report.sources[-1].project)}")
+        session.next(f"log --project {shlex.quote(report.sources[-1].project)}")
     return ExitCode.DONE
 
 

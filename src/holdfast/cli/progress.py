@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from holdfast.cli.output import is_terminal
+from holdfast.cli.output import count, is_terminal, size_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -17,16 +18,21 @@ if TYPE_CHECKING:
 
 
 class Meter:
-    """Shows how many files and bytes are done, when there is a terminal to show it on."""
+    """Shows how much is done and how fast, when there is a terminal to show it on."""
 
     def __init__(self, bar: Progress | None, what: str) -> None:
         self._bar = bar
-        self._task = None if bar is None else bar.add_task(what, total=None, files=0)
+        self._task = None if bar is None else bar.add_task(what, total=None, done="")
+        self._began = time.monotonic()
 
     def progressed(self, so_far: Progressed) -> None:
         """Show the totals `so_far`."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=so_far.bytes, files=so_far.files)
+        if self._bar is None or self._task is None:
+            return
+        speed = so_far.bytes / max(time.monotonic() - self._began, 0.001)
+        parts = [count(so_far.files, "file"), size_text(so_far.bytes), f"{size_text(int(speed))}/s"]
+        parts += [f"{number:,} {name}" for name, number in so_far.outcomes.items() if number]
+        self._bar.update(self._task, done=", ".join(parts).replace("_", " "))
 
 
 @contextmanager
@@ -36,22 +42,15 @@ def meter(what: str) -> Iterator[Meter]:
         yield Meter(None, what)
         return
     from rich.console import Console
-    from rich.progress import (
-        DownloadColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.fields[files]:,} files"),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.fields[done]}", markup=False),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=8) as bar:
+    # The bar goes away when the work is done: what it said stands in the answer.
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, refresh_per_second=8, transient=True) as bar:
         yield Meter(bar, what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -52,6 +53,11 @@ class Session:
         from holdfast import repository
 
         return repository.open(find_repository(self.repo), read_only=read_only)
+
+    def next(self, words: str) -> None:
+        """Show the next useful command, ``holdfast words``, as it has to be typed here."""
+        option = f"-R {shlex.quote(self.repo)} " if self.repo_given and self.repo else ""
+        self.out.next(f"holdfast {option}{words}")
 
     def failed(self, code: ExitCode, message: str) -> int:
         """Say on standard error that the work is done and not all is well; returns `code`."""

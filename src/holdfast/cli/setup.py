@@ -66,9 +66,9 @@ def status(session: Session) -> None:
     for folder in found.dead_runs:
         session.out.line(f"unfinished  {folder}: its process died", "yellow")
     if found.dead_runs:
-        session.out.next("holdfast fsck --repair")
+        session.next("fsck --repair")
     else:
-        session.out.next("holdfast ingest FOLDER" if last is None else "holdfast log")
+        session.next("ingest FOLDER" if last is None else "log")
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -57,7 +57,7 @@ def verify(
             f"verifying: bytes are lost, wrong or missing: {paths[0]}{more};"
             " bring the file back from a copy of the repository",
         )
-    session.out.next("holdfast fsck --repair" if report.warnings else "holdfast log")
+    session.next("fsck --repair" if report.warnings else "log")
     return ExitCode.DONE
 
 
@@ -90,7 +90,7 @@ def fsck(
         what = "could not be mended" if repair else "to mend; run `holdfast fsck --repair`"
         text = f"checking: {count(len(report.left), 'finding')} {what}"
         return session.failed(ExitCode.NAMED_FAILURES, text)
-    session.out.next("holdfast verify")
+    session.next("verify")
     return ExitCode.DONE
 
 
@@ -125,7 +125,7 @@ def gc(
     if report.failed:
         text = f"collecting: {count(len(report.failed), 'file')} could not be removed, named above"
         return session.failed(ExitCode.NAMED_FAILURES, text)
-    out.next("holdfast gc" if dry_run and report.removed else "holdfast status")
+    session.next("gc" if dry_run and report.removed else "status")
     return ExitCode.DONE
 
 
