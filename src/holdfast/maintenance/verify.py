@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from holdfast.digests import sha256_hex
 from holdfast.errors import HoldfastError, NotFound
 from holdfast.ingest.report import Progress, Progressed
-from holdfast.maintenance.merge import merged
 from holdfast.maintenance.report import VerifyReport
 from holdfast.records import Checked, Finding, ObjectRef, Severity
 
@@ -60,14 +59,10 @@ def _progressed(report: VerifyReport) -> Progressed:
 
 
 def check(repository: Repository, *, deep: bool = True) -> Iterator[Step]:
-    """Findings, and what was read between them. The models are checked at the same time."""
+    """Findings, and what was read between them."""
     yield from _guarded("holdfast.json", "repository", lambda: _config(repository))
-    parts = [
-        _guarded("ledger", "ledger", lambda: repository.ledger.verify(deep=deep)),
-        _guarded("runs", "run", lambda: repository.runs.verify(deep=deep)),
-    ]
-    # Reading is what takes time, and only then two threads pay.
-    yield from merged(parts) if deep else (step for part in parts for step in part)
+    yield from _guarded("ledger", "ledger", lambda: repository.ledger.verify(deep=deep))
+    yield from _guarded("runs", "run", lambda: repository.runs.verify(deep=deep))
     yield from _guarded("ledger", "ledger", lambda: _commits(repository, deep=deep))
     yield from _guarded("", "repository", lambda: _strays(repository))
 
