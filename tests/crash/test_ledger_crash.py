@@ -50,34 +50,34 @@ class CountedIds:
 
 SCRIPTS = {
     "put": [
-        lambda l: l.put(b"one"),
-        lambda l: l.put(b"two", 7),
-        lambda l: l.put(b"one"),
-        lambda l: l.commit(COMMIT),
+        lambda ledger: ledger.put(b"one"),
+        lambda ledger: ledger.put(b"two", 7),
+        lambda ledger: ledger.put(b"one"),
+        lambda ledger: ledger.commit(COMMIT),
     ],
     "large put": [
-        lambda l: l.put(LONG),
-        lambda l: l.put_stream(io.BytesIO(LONG + b"x")),
+        lambda ledger: ledger.put(LONG),
+        lambda ledger: ledger.put_stream(io.BytesIO(LONG + b"x")),
     ],
     "put_many": [
-        lambda l: l.put_many(ITEMS[:2]),
-        lambda l: l.put_many(ITEMS),
-        lambda l: l.put(b"after"),
+        lambda ledger: ledger.put_many(ITEMS[:2]),
+        lambda ledger: ledger.put_many(ITEMS),
+        lambda ledger: ledger.put(b"after"),
     ],
     "tombstone": [
-        lambda l: l.put_many(ITEMS[:1]),
-        lambda l: l.tombstone(reference_of(ITEMS[0])),
-        lambda l: l.tombstone(reference_of(ITEMS[0])),
-        lambda l: l.lift(reference_of(ITEMS[0]), 2),
-        lambda l: l.lift(reference_of(ITEMS[0]), 3),
+        lambda ledger: ledger.put_many(ITEMS[:1]),
+        lambda ledger: ledger.tombstone(reference_of(ITEMS[0])),
+        lambda ledger: ledger.tombstone(reference_of(ITEMS[0])),
+        lambda ledger: ledger.lift(reference_of(ITEMS[0]), 2),
+        lambda ledger: ledger.lift(reference_of(ITEMS[0]), 3),
     ],
     "snapshot": [
-        lambda l: l.put(b"one"),
-        lambda l: l.put_many(ITEMS[:2]),
-        lambda l: l.snapshot(),
-        lambda l: l.tombstone(reference_of(b"one")),
-        lambda l: l.snapshot(),
-        lambda l: l.put(b"two", 7),
+        lambda ledger: ledger.put(b"one"),
+        lambda ledger: ledger.put_many(ITEMS[:2]),
+        lambda ledger: ledger.snapshot(),
+        lambda ledger: ledger.tombstone(reference_of(b"one")),
+        lambda ledger: ledger.snapshot(),
+        lambda ledger: ledger.put(b"two", 7),
     ],
 }
 KNOWN = [
@@ -120,7 +120,7 @@ def test_a_crash_leaves_whole_steps_and_every_acknowledged_one(name, syncfs):
         model.acknowledge(len(after))
         after.append(said(ledger))
     states = lost = 0
-    for state in model.crashes(limit=250):
+    for state in model.crashes(limit=1200):
         states += 1
         done = len(state.acknowledged)
         with opened(state) as again:
@@ -128,7 +128,7 @@ def test_a_crash_leaves_whole_steps_and_every_acknowledged_one(name, syncfs):
         allowed = after[done : done + 2]
         assert found in allowed, (name, done, state.story)
         lost += found == after[done] and done + 1 < len(after)
-        if states % 5:
+        if states % 4:
             continue
         with opened(state) as again:
             list(again.repair())

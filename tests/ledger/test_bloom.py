@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from holdfast.ledger.artifact import SHA256, Reference
 from holdfast.ledger.bloom import Bloom, build, build_from_digests, probe_source
 
-references = st.builds(
-    Reference, st.just(SHA256), st.binary(min_size=32, max_size=32)
-) | st.builds(Reference, st.just(0x4242), st.binary(min_size=1, max_size=40))
+references = st.builds(Reference, st.just(SHA256), st.binary(min_size=32, max_size=32)) | st.builds(
+    Reference, st.just(0x4242), st.binary(min_size=1, max_size=40)
+)
 
 
 def opened(data: bytes) -> Bloom:

@@ -494,7 +494,7 @@ def test_a_read_only_ledger_writes_nothing(store):
             lambda: ledger.put(b"y"),
             lambda: ledger.put_many([b"y"]),
             lambda: ledger.tombstone(reference),
-            lambda: ledger.snapshot(),
+            ledger.snapshot,
             lambda: ledger.commit(commit_of("trips")),
             lambda: ledger.collect(dry_run=False),
         ):

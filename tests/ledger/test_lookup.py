@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from ledger.segment_cases import reference
 
 from holdfast.errors import Integrity
 from holdfast.ledger import lookup as lookup_module
@@ -16,6 +15,7 @@ from holdfast.ledger.sealed import open_files
 from holdfast.ledger.segment import Extent, SegmentRecord, encode_segment, segment_path
 from holdfast.ledger.snapshot import StandingTombstone
 from holdfast.store.filesystem import FileSystemStore
+from ledger.segment_cases import reference
 
 A, B = reference(1), reference(2)
 

@@ -5,12 +5,12 @@ import hashlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger.segment_cases import reference
 
 from holdfast.errors import Integrity
 from holdfast.ledger import payload as payloads
 from holdfast.ledger.log import GENESIS, Record
 from holdfast.ledger.replay import IndexState
+from ledger.segment_cases import reference
 
 A, B = reference(1), reference(2)
 TIME = "2026-01-01T00:00:00.000000000Z"

@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger.segment_cases import (
-    FIRST,
-    GOLDEN_RECORDS,
-    SECOND,
-    golden_old,
-    golden_v3,
-    reference,
-)
 
-from holdfast.errors import HoldfastError, Integrity, Invalid, Unsupported
+from holdfast.errors import Integrity, Invalid, Unsupported
 from holdfast.ledger import bloom
 from holdfast.ledger.artifact import SHA256, Reference
 from holdfast.ledger.segment import (
@@ -41,6 +33,14 @@ from holdfast.ledger.segment_columns import (
     extent_array,
 )
 from holdfast.ledger.segment_reader import SegmentReader
+from ledger.segment_cases import (
+    FIRST,
+    GOLDEN_RECORDS,
+    SECOND,
+    golden_old,
+    golden_v3,
+    reference,
+)
 
 SEAL = {"snapshot_min": 5, "seal_snapshot": 6, "seal_time_ns": 1_700_000_000_000_000_001}
 
@@ -290,8 +290,8 @@ def test_mutated_segments_end_in_typed_errors_or_sound_records(golden, data):
         list(reader.find_prefix(FIRST.digest.hex()[:8]))
         check_cover(reader)
         reader.check()
-    except HoldfastError as error:
-        assert isinstance(error, (Integrity, Unsupported))
+    except (Integrity, Unsupported):
+        pass
 
 
 def test_segment_paths_are_parsed_back():

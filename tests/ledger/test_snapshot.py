@@ -5,10 +5,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger.segment_cases import reference
 
 from holdfast import canonical_json
-from holdfast.errors import HoldfastError, Integrity, Unsupported
+from holdfast.errors import Integrity, Unsupported
 from holdfast.ledger.snapshot import (
     LedgerSnapshot,
     StandingTombstone,
@@ -16,6 +15,7 @@ from holdfast.ledger.snapshot import (
     parse_snapshot_path,
     snapshot_path,
 )
+from ledger.segment_cases import reference
 
 SNAPSHOT = LedgerSnapshot(
     snapshot_id=3,
@@ -114,8 +114,8 @@ def test_mutated_snapshots_end_in_typed_errors(data):
         del mutated[data.draw(st.integers(0, len(mutated))) :]
     try:
         assert decode_snapshot(bytes(mutated), "s").encode() == mutated
-    except HoldfastError as error:
-        assert isinstance(error, (Integrity, Unsupported))
+    except (Integrity, Unsupported):
+        pass
 
 
 def test_snapshot_paths_are_parsed_back():
