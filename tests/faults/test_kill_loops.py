@@ -16,6 +16,7 @@ import pytest
 
 import holdfast
 from holdfast.ledger.artifact import Reference
+from holdfast.records import Severity
 
 SERVER = Path(__file__).with_name("kill_server.py")
 PROCESSES = 4
@@ -87,6 +88,9 @@ def kill_loop(tmp_path, kills):
         with holdfast.open(where) as repo:
             repaired = repo.fsck(repair=True)
             assert repaired.ok, repaired.left
+            # What stays is named as INFO (tails that were cut off); `gc` takes it away.
+            assert [f for f in repo.verify().findings if f.severity is not Severity.INFO] == []
+            repo.gc()
             assert repo.verify().findings == []
             check_present(repo, acknowledged)
     assert total >= kills
