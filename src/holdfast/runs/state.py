@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from holdfast.runs.decide import Content, Known
 from holdfast.runs.journal import Batch
 from holdfast.runs.lines import FileLine
@@ -21,7 +23,8 @@ _MADE = frozenset({"new_file", "new_version"})
 
 
 class Sight(NamedTuple):
-    """The current version of a path, as the newest run saw it: mode and mtime are that run's."""
+    """The current version of a path, as the newest run saw it: mode and mtime are that run's, the
+    outcome is that of the run that made the version."""
 
     line: FileLine
     source: str | None
@@ -71,6 +74,9 @@ class ProjectState:
                     # Runs that raced (object stores): the later in order decides.
                     self._withdraw(path, line.file_id)
                     self.older.setdefault(path, []).append(Superseded(before.line, run_id))
+                elif before is not None:
+                    # The version is still what the run that made it called it.
+                    line = msgspec.structs.replace(line, outcome=before.line.outcome)
                 current[path] = Sight(line, source, order)
             else:
                 if before is not None:
