@@ -169,9 +169,12 @@ class RunIndex:
             raise _OutOfDate
         if version > len(migrations):
             raise _OutOfDate
+        if version == len(migrations):
+            return
         for number, (_, script) in enumerate(migrations[version:], version + 1):
             connection.execute(script)
             connection.execute("INSERT INTO holdfast_schema VALUES (?, now())", [number])
+        # A macro that changes comes with a migration that counts it.
         for _, script in _scripts("macros"):
             connection.execute(script)
 
@@ -272,7 +275,7 @@ class RunIndex:
             for version in versions:
                 if version.line.file_id is not None:
                     superseded[version.line.file_id] = version.by
-        rows.fates(superseded)
+        rows.fates(project.id, superseded)
 
     def _check_still(self, run: TakenRun) -> None:
         """What was taken in of an unfinished run may have been lost in a crash since."""

@@ -83,10 +83,11 @@ class Rows:
             }
         )
 
-    def fates(self, superseded: dict[str, str | None]) -> None:
-        """Put the fold's word in the place of the journals' (where runs raced)."""
+    def fates(self, project_id: str, superseded: dict[str, str | None]) -> None:
+        """Put the fold's word in the place of the journals' (where runs of a project raced)."""
         for file_id, row in self.files.items():
-            row["superseded_by"] = superseded.get(file_id)
+            if row["project_id"] == project_id:
+                row["superseded_by"] = superseded.get(file_id)
 
     def _run(self, begin: BeginLine, project_id: str, end: EndLine | None) -> None:
         source = None

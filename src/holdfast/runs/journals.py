@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -133,8 +134,16 @@ class Journals:
                 found = calls.stat_open(fd).size
                 if found != size:
                     raise Conflict(doing, path, found=f"{found} bytes", expected=f"{size}")
-                write_all(calls, fd, data)
-                calls.fsync(fd)
+                try:
+                    write_all(calls, fd, data)
+                    calls.fsync(fd)
+                except OSError:
+                    # After a failed fsync the system may hold bytes that are not on the disk, and
+                    # call the next fsync a success: nobody may build on them.
+                    with contextlib.suppress(OSError):
+                        calls.truncate(fd, size)
+                        calls.fsync(fd)
+                    raise
             finally:
                 calls.close(fd)
         except FileExistsError:

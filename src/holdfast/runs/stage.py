@@ -212,6 +212,11 @@ class Stage:
         """Remove what is staged and not registered, and end the batch; idempotent."""
         waiting, self._waiting = self._waiting, {}
         self.discard(waiting)
+        self.leave()
+
+    def leave(self) -> None:
+        """End the batch, and remove only what was never made durable: of the rest nobody knows
+        whether the journal names it; idempotent."""
         batch, self._batch = self._batch, None
         if batch is not None:
             batch.abort()

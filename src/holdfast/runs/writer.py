@@ -302,7 +302,7 @@ class RunWriter:
         as `failed`, with what was journalled."""
         self.open = False
         with contextlib.suppress(HoldfastError, OSError):
-            self._stage.abort()
+            self._stage.leave()
         self._release()
 
     def _release(self) -> None:
