@@ -8,11 +8,11 @@ while the log is brought in order.
 from __future__ import annotations
 
 import pytest
-from ledger_logs import append, batch, commit, holds, inline, open_batches, pin, problems
 
 from holdfast.ledger.file_log import FileLog
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.testing.crash_model import CrashCalls
+from ledger_logs import append, batch, commit, holds, inline, open_batches, pin, problems
 
 
 def open_log(calls, **options):
@@ -81,7 +81,8 @@ class KillableCalls(CrashCalls):
         self.left -= 1
 
 
-for name in "write write_at truncate fsync link rename unlink make_folder".split():
+CHANGES = ["write", "write_at", "truncate", "fsync", "link", "rename", "unlink", "make_folder"]
+for name in CHANGES:
 
     def changing(self, *args, name=name):
         self._count()

@@ -203,14 +203,10 @@ def test_any_changed_byte_is_found_where_it_is(entries, data):
     records: list[Record] = []
     end = decode_chain(bytes(bad), GENESIS, 1, into=records)
     assert end.fault is not None
-    begin = 0
-    for i, entry in enumerate(entries):
-        size = 48 + len(entry.payload)
-        if at < begin + size:
-            break
-        begin += size
-    assert (end.fault.offset, end.fault.logseq) == (begin, i + 1)
-    assert len(records) == i
+    begins = [0, *ends(entries)]
+    hit = max(i for i, begin in enumerate(begins) if begin <= at)
+    assert (end.fault.offset, end.fault.logseq) == (begins[hit], hit + 1)
+    assert len(records) == hit
     assert verify_chain(bytes(bad), GENESIS, 1) == end
 
 
