@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 REBUILDABLE = ("locks/", "cache/", "runs/metadata.duckdb")
 """Path prefixes that hold nothing true: lease files, caches, derived indexes."""
 
+NETWORK_FILE_SYSTEM = "HOLDFAST_NETWORK_FILE_SYSTEM"
+"""Environment variable; `safe` declares that the network file system under a repository keeps locks
+and syncs as a local one does."""
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -303,7 +307,8 @@ def open_store(
 ) -> Store:
     """The store that a path, a URL or a store stands for.
 
-    With `create`, a missing folder is made; a file in its place is refused.
+    With `create`, a missing folder is made; a file in its place is refused. A folder on a network
+    file system is refused too, unless `HOLDFAST_NETWORK_FILE_SYSTEM=safe` is set.
     """
     if not isinstance(where, (str, os.PathLike)):
         return where
@@ -328,7 +333,8 @@ def open_store(
             found="no such folder",
             hint="make one with `holdfast init`, or name another with -R",
         )
-    return FileSystemStore(text, read_only=read_only)
+    safe = os.environ.get(NETWORK_FILE_SYSTEM) == "safe"
+    return FileSystemStore(text, read_only=read_only, network_file_system_is_safe=safe)
 
 
 def default_author() -> str:

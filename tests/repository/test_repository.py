@@ -27,6 +27,7 @@ from holdfast.errors import (
     Unsupported,
 )
 from holdfast.repository_config import RepositoryConfig
+from holdfast.store.calls import OsCalls
 
 GOLDEN = (
     b'{"created":"1970-01-01T00:00:00.000000001Z","domain":7,"features":{"read":[],"write":[]},'
@@ -200,3 +201,13 @@ def test_files_of_a_repository_obey_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "repo" / "holdfast.json").stat().st_mode) & 0o027 == 0
+
+
+def test_a_network_file_system_is_refused_unless_it_is_declared_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OsCalls, "file_system", lambda self, path: "nfs")
+    with pytest.raises(Unsupported, match="nfs"):
+        holdfast.init(tmp_path / "repo")
+    monkeypatch.setenv("HOLDFAST_NETWORK_FILE_SYSTEM", "safe")
+    holdfast.init(tmp_path / "repo").close()
