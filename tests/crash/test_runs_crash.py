@@ -62,7 +62,7 @@ def test_acknowledged_files_survive_and_a_dead_run_is_ended(syncfs):
     model = CrashCalls(syncfs=syncfs)
     sure = write_history(model)
     states = 0
-    for state in model.crashes(limit=400):
+    for state in model.crashes(limit=1500):
         states += 1
         done = max((n for n, _ in state.acknowledged if n != "completed"), default=0)
         completed = {run_id for what, run_id in state.acknowledged if what == "completed"}
