@@ -54,9 +54,7 @@ def test_log_refuses_what_makes_no_sense(holdfast: Command, filled: Path, words:
     assert holdfast("log", *words).code == ExitCode.USAGE
 
 
-def test_log_of_a_file_lists_its_versions(
-    holdfast: Command, versions: Path, project: Path
-) -> None:
+def test_log_of_a_file_lists_its_versions(holdfast: Command, versions: Path, project: Path) -> None:
     assert holdfast("ingest", project).code == 0  # a duplicate is no version
     found = holdfast("log", "trips/notes.txt", "--json").json["versions"]
     assert [v["outcome"] for v in found] == ["new_version", "new_file"]

@@ -143,7 +143,7 @@ def test_ctrl_c_of_an_ingest_is_one_line_130_and_a_sound_repository(
             stderr=subprocess.PIPE,
             env=environment(),
         )
-        wait_for(made, "runs/*/*/raw_source/*")
+        wait_for(made, "runs/*/*/journal.jsonl")
         child.send_signal(signal.SIGINT)
         _, err = child.communicate()
     else:
@@ -157,7 +157,7 @@ def test_ctrl_c_of_an_ingest_is_one_line_130_and_a_sound_repository(
             start_new_session=True,
         )
         os.close(side)
-        wait_for(made, "runs/*/*/raw_source/*")
+        wait_for(made, "runs/*/*/journal.jsonl")
         child.send_signal(signal.SIGINT)
         shown = b""
         while True:
@@ -173,6 +173,23 @@ def test_ctrl_c_of_an_ingest_is_one_line_130_and_a_sound_repository(
     assert err.count(b"\n") == 1
     assert holdfast("fsck", "--repair").code == 0
     assert holdfast("verify").code == 0
+
+
+@pytest.mark.parametrize("show", [in_pipe, on_terminal])
+def test_a_run_that_died_is_a_note_on_a_terminal_only(
+    made: Path, project: Path, show: Callable[..., tuple[bytes, ...]]
+) -> None:
+    (project / "large").write_bytes(b"")
+    os.truncate(project / "large", 1 << 36)
+    child = subprocess.Popen([PROGRAM, "ingest", "trips"], env=environment())
+    wait_for(made, "runs/*/*/journal.jsonl")
+    child.kill()
+    child.wait()
+    (project / "large").unlink()
+    code, *shown = show("ingest", "trips")
+    assert code == 0
+    assert shown[-1].count(b"holdfast: note: ") == (show is on_terminal)
+    assert show is on_terminal or shown[-1] == b""
 
 
 def test_a_disk_that_takes_no_more_is_exit_6_and_a_sound_repository(

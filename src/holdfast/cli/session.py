@@ -52,6 +52,10 @@ class Session:
         """
         from holdfast import repository
 
+        if not read_only:
+            from holdfast.cli.notes import take_notes
+
+            take_notes()
         return repository.open(find_repository(self.repo), read_only=read_only)
 
     def next(self, words: str) -> None:
