@@ -218,6 +218,5 @@ def test_export_log_writes_the_canonical_log(holdfast: Command, made: Path) -> N
     found = answer.json
     data = Path("log.asl").read_bytes()
     assert data[:8] == b"ASLLOG01"
-    assert found == {"output": "log.asl", "size": len(data), "records": found["records"]}
-    assert found["records"] >= 2
+    assert found == {"output": "log.asl", "size": len(data)}
     assert holdfast("export-log", "-o", "log.asl").code == ExitCode.CONFLICT

@@ -6,7 +6,7 @@ from typing import Annotated, BinaryIO, cast
 
 import typer
 
-from holdfast.cli.output import size_text
+from holdfast.cli.output import path_fields, path_text, size_text
 from holdfast.cli.session import Session
 
 
@@ -25,10 +25,9 @@ def export_log(
     with session.open(read_only=True) as repo, NewFile(output) as file:
         repo.ledger.export_log(cast(BinaryIO, file))
         file.publish()
-        records = repo.ledger.position()
     if session.json:
-        session.out.value({"output": output, "size": file.size, "records": records})
-    session.out.line(f"{records:,} records, {size_text(file.size)}, written to {output}")
+        session.out.value({**path_fields(output, "output"), "size": file.size})
+    session.out.line(f"{size_text(file.size)} written to {path_text(output)}")
 
 
 COMMANDS = {"export-log": export_log}
