@@ -1,4 +1,4 @@
-"""Two threads for one large file: while one piece is written, the next is read and hashed."""
+"""Two threads for one large file: while one piece is hashed and written, the next is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Sink(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
-class HashAndWrite:
+class WriteBehind:
     """Hands pieces to a thread that writes them. As a context manager it waits for the last.
 
     A failure of the sink is raised by the next `write`, or at the end of the block.

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.errors import InvalidPath
-from holdfast.ingest.pipe import HashAndWrite
+from holdfast.ingest.pipe import WriteBehind
 from holdfast.ingest.walk import File, Skip, because, kind_of
 from holdfast.runs.model import FileEntry
 
@@ -145,7 +145,7 @@ class Reader:
                 return sha256, None
             os.lseek(fd, 0, os.SEEK_SET)
         with self._run.open_stage(file.path) as writer:
-            with HashAndWrite(writer) as pipe:
+            with WriteBehind(writer) as pipe:
                 self._stream(fd, before, pipe.write)
             _, sha256, stored = writer.finish()
         return sha256, stored
