@@ -85,6 +85,7 @@ def get(
     if session.json:
         session.out.value({"id": content.id, "size": size, **path_fields(output, "output")})
     session.out.line(f"{size_text(size)} of {content.id} written to {path_text(output)}")
+    session.next(f"show {content.id}")
 
 
 def tombstone(

@@ -120,7 +120,11 @@ class NewFile:
             # No hard links here (FAT, some network file systems): take the name, then replace
             # the empty file that is ours.
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-            os.rename(self._temp, self.path)
+            try:
+                os.rename(self._temp, self.path)
+            except OSError:
+                os.unlink(self.path)
+                raise
         else:
             os.unlink(self._temp)
 

@@ -28,6 +28,7 @@ def export_log(
     if session.json:
         session.out.value({**path_fields(output, "output"), "size": file.size})
     session.out.line(f"{size_text(file.size)} written to {path_text(output)}")
+    session.next("verify")
 
 
 COMMANDS = {"export-log": export_log}
