@@ -54,14 +54,16 @@ class LedgerCheck:
         for segment, _ in inventory.present_segments():
             yield from self._segment(segment)
         yield from self._blocks()
+        leases = self._place.store.leases is not None
+        who = "a writer that died left it" if leases else "a writer left it or is about to name it"
         for path, _ in litter(self._place, inventory):
             yield Finding(
                 Severity.WARNING,
                 "litter",
                 path,
-                f"no record of the log names {path}; a writer that died left it",
+                f"no record of the log names {path}; {who}",
                 MODEL,
-                repairable=True,
+                repairable=leases,
             )
         for path in inventory.others:
             yield Finding(

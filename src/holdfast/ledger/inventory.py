@@ -31,13 +31,15 @@ class Inventory:
     """Files by kind, with sizes in bytes, and the state at head.
 
     `anchors` holds every snapshot ever anchored; `fault` is what stopped the replay, after which
-    nothing may be called litter. `quiet`: no writer was at work while this was taken.
+    nothing may be called litter. `judged`: what no record names may be called litter, as far as
+    it was there before the log was read (`early`).
     """
 
     state: IndexState = field(default_factory=IndexState)
     anchors: dict[int, Anchor] = field(default_factory=dict)
     fault: HoldfastError | None = None
-    quiet: bool = False
+    judged: bool = False
+    early: set[str] = field(default_factory=set)
     blocks: dict[int, int] = field(default_factory=dict)
     segments: dict[int, int] = field(default_factory=dict)
     snapshots: dict[int, int] = field(default_factory=dict)
@@ -63,11 +65,14 @@ def take_inventory(place: Place, *, leased: bool = False) -> Inventory:
     """List the files and replay the log. `leased`: the caller keeps writers out."""
     inventory = Inventory()
     with contextlib.ExitStack() as stack:
-        inventory.quiet = leased or _keep_writers_out(place, stack)
+        kept_out = leased or _keep_writers_out(place, stack)
+        # Where there are no leases a writer may be at work, and nobody removes anything either.
+        inventory.judged = kept_out or place.store.leases is None
         _list_files(place, inventory)
+        inventory.early = _paths(inventory)
         _replay(place, inventory)
-        if not inventory.quiet:
-            # A writer may have added files and records since they were listed.
+        if not kept_out:
+            # What writers added meanwhile may be named by records just read.
             _list_files(place, inventory)
     return inventory
 
@@ -113,26 +118,24 @@ def read_segment(place: Place, segment: SealedSegment) -> SegmentReader:
 
 def litter(place: Place, inventory: Inventory) -> list[tuple[str, int]]:
     """Files that no record names, as (path below the store's root, size)."""
-    if inventory.fault is not None or not inventory.quiet:
+    if inventory.fault is not None or not inventory.judged:
         return []
-    found = [
-        (f"{place.prefix}/{segment_path(i)}", inventory.segments[i])
-        for i in inventory.lost_segments()
-    ]
-    found += [
-        (f"{place.prefix}/{snapshot_path(i)}", inventory.snapshots[i])
-        for i in inventory.lost_snapshots()
-    ]
-    found += [
-        (f"{place.prefix}/{block_path(i)}", inventory.blocks[i])
-        for i in lost_blocks(place, inventory) or ()
-    ]
-    return found
+    lost = [(segment_path(i), inventory.segments[i]) for i in inventory.lost_segments()]
+    lost += [(snapshot_path(i), inventory.snapshots[i]) for i in inventory.lost_snapshots()]
+    blocks = lost_blocks(place, inventory) or ()
+    lost += [(block_path(i), inventory.blocks[i]) for i in blocks]
+    return [(f"{place.prefix}/{path}", size) for path, size in lost if path in inventory.early]
+
+
+def _paths(inventory: Inventory) -> set[str]:
+    paths = {segment_path(i) for i in inventory.segments}
+    paths |= {snapshot_path(i) for i in inventory.snapshots}
+    return paths | {block_path(i) for i in inventory.blocks}
 
 
 def _keep_writers_out(place: Place, stack: contextlib.ExitStack) -> bool:
     if place.store.leases is None:
-        return True
+        return False
     try:
         stack.enter_context(writers_lease(place, exclusive=True, timeout=0))
     except Busy:
