@@ -356,14 +356,18 @@ class FileLog:
         while True:
             is_newest = i + 1 == len(logs)
             until = last if is_newest else min(last, logs[i + 1] - 1)
-            limit = end_of_head if until == head.logseq else None
-            for records, end in self._folder.scan(mark, stop=until, limit=limit):
-                if records:
-                    mark = Mark(end.logseq, logs[i], end.offset, end.record_hash)
-                    self._remember(mark)
-                yield from records
-                if end.fault is not None:
-                    raise self._folder.broken(logs[i], end.fault)
+            # Where head ends saves reading what lies behind it; the file says how far it goes.
+            limits = (end_of_head, None) if until == head.logseq else (None,)
+            for limit in limits:
+                for records, end in self._folder.scan(mark, stop=until, limit=limit):
+                    if records:
+                        mark = Mark(end.logseq, logs[i], end.offset, end.record_hash)
+                        self._remember(mark)
+                    yield from records
+                    if end.fault is not None and limit is None:
+                        raise self._folder.broken(logs[i], end.fault)
+                if mark.logseq == until:
+                    break
             if mark.logseq < until:
                 raise self._folder.ended(logs[i], mark.offset, mark.logseq + 1)
             if until == last:
