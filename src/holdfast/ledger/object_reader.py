@@ -60,7 +60,7 @@ class ObjectReader:
         self._damage: Integrity | None = None
         self._sound = False
         self._catalogue = Catalogue()
-        self._complete = False
+        self._lasts: dict[str, int] = {}
         self._recent: OrderedDict[str, bytes] = OrderedDict()
         self._sidecars: OrderedDict[str, FrameIndex] = OrderedDict()
 
@@ -178,13 +178,8 @@ class ObjectReader:
 
     def _relist(self) -> None:
         start = len(self._folder) + 1
-        known = self._catalogue.singles
         entries = self._store.list(self._folder)
         self._catalogue = Catalogue(entry.path[start:] for entry in entries)
-        if not self._complete:
-            for first in known:
-                self._catalogue.add(first)
-        self._complete = True
 
     def read_hint(self) -> Hint | None:
         self.hint = self.get("head")
@@ -211,18 +206,24 @@ class ObjectReader:
         """(name, first logseq, bytes) of the object to read record `logseq` from."""
         with self.lock:
             for fresh in (False, True):
-                singles = self._catalogue.singles
-                if fresh or not (self._complete or (singles and singles[0] <= logseq)):
+                if fresh:
                     self._relist()
                 found = self._catalogue.covering(logseq)
                 if found is None:
                     continue
                 name, first = found
                 data = self._recent.get(name) or self.get(name)
-                if data is not None:
+                if data is not None and (fresh or self._reaches(name, data, first, logseq)):
                     self._keep(name, data)
                     return name, first, data
         raise self._missing(logseq)
+
+    def _reaches(self, name: str, data: bytes, first: int, logseq: int) -> bool:
+        """Whether an object holds record `logseq`: what is known may have gaps."""
+        last = self._lasts.get(name)
+        if last is None:
+            last = self._lasts[name] = self._ends(name, data, first).logseq
+        return last >= logseq
 
     def _hash_before(self, first: int) -> bytes:
         if first == 1:
