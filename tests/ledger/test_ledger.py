@@ -575,3 +575,43 @@ def test_damage_in_the_log_leaves_what_lies_before_readable(file_store):
             ledger.get(reference_of(b"behind"))
         with pytest.raises(Integrity):
             ledger.put(b"new")
+
+
+class Endless(io.RawIOBase):
+    """A seekable source of `size` zeros that takes no memory."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        count = min(size, self._size - self._at)
+        self._at += count
+        return bytes(count)
+
+
+def test_a_stream_takes_constant_memory_both_ways(file_store):
+    import tracemalloc
+
+    with Ledger(file_store) as ledger:
+        ledger.put_many([b"warm"])
+        tracemalloc.start()
+        try:
+            reference = ledger.put_stream(Endless(64 * 2**20))
+            assert sum(len(c) for c in ledger.open_artifact(reference).chunks()) == 64 * 2**20
+            assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+        finally:
+            tracemalloc.stop()

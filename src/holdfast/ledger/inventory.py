@@ -138,11 +138,9 @@ def _keep_writers_out(place: Place, stack: contextlib.ExitStack) -> bool:
         return False
     try:
         stack.enter_context(writers_lease(place, exclusive=True, timeout=0))
-    except Busy:
+    except (Busy, Denied):
+        # A writer is at work, or who may only read cannot know.
         return False
-    except Denied:
-        # Nobody can write to what is read-only for us, or we cannot know: the files are judged.
-        return True
     return True
 
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 _PREFIX = re.compile(r"[0-9a-f]{8,}\Z")
 _JOINED = 4096
 _WINDOW = 1024
-_CHUNK = 2**20
 
 
 class ArtifactInfo(NamedTuple):
@@ -283,9 +282,7 @@ class ArtifactReader:
 
     def _chunks(self, location: Location) -> Iterator[bytes]:
         for block_id, offset, length in location.extents or ():
-            path = block_path(block_id)
-            for at in range(0, length, _CHUNK):
-                yield self._files.read(Piece(path, offset + at, min(_CHUNK, length - at)))
+            yield from self._files.chunks(Piece(block_path(block_id), offset, length))
 
 
 class ArtifactStream(io.RawIOBase):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from holdfast.errors import Integrity, from_oserror
@@ -26,6 +26,10 @@ MAPS = 256
 HELD_BYTES = 64 * 2**20
 """Bytes of small files held at once."""
 
+CHUNK = 2**20
+"""Longer ranges are read in pieces of this size and are not mapped."""
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _GAP = 64 * 1024
 _RANGE = 8 * 2**20
 _T = TypeVar("_T")
@@ -60,6 +64,10 @@ class Files(Protocol):
 
     def read_many(self, pieces: Sequence[Piece]) -> list[bytes]:
         """As `read` for each; neighbouring ranges may be read together."""
+
+    def chunks(self, piece: Piece) -> Iterator[bytes]:
+        """The bytes of a long range in pieces of up to 1 MiB, in constant memory: not mapped,
+        because mapped pages count as this process's."""
 
     def close(self) -> None:
         """Release what is held."""
@@ -128,7 +136,7 @@ class MappedFiles:
     def open(self, path: str) -> View:
         full, calls = self._folder + path, self._calls
         try:
-            fd = calls.open(full, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = calls.open(full, _READ)
             try:
                 status = calls.stat_open(fd)
                 if status.size > SMALL:
@@ -147,6 +155,8 @@ class MappedFiles:
 
     def read(self, piece: Piece) -> bytes:
         path, offset, length = piece
+        if length > CHUNK:
+            return b"".join(self.chunks(piece))
         data = self._held.get(path)
         if data is None:
             data = self.open(path).data
@@ -159,6 +169,23 @@ class MappedFiles:
 
     def read_many(self, pieces: Sequence[Piece]) -> list[bytes]:
         return [self.read(piece) for piece in pieces]
+
+    def chunks(self, piece: Piece) -> Iterator[bytes]:
+        full, calls = self._folder + piece.path, self._calls
+        at, end = piece.offset, piece.offset + piece.length
+        try:
+            fd = calls.open(full, _READ)
+            try:
+                while at < end:
+                    part = calls.read_at(fd, min(CHUNK, end - at), at)
+                    if not part:
+                        raise _short(full, at, 0, end - at)
+                    at += len(part)
+                    yield part
+            finally:
+                calls.close(fd)
+        except OSError as error:
+            raise from_oserror(error, "reading", full) from error
 
     def close(self) -> None:
         self._held.clear()
@@ -204,6 +231,11 @@ class FetchedFiles:
                 at = pieces[i].offset - start
                 out[i] = data[at : at + pieces[i].length]
         return out
+
+    def chunks(self, piece: Piece) -> Iterator[bytes]:
+        path, offset, length = piece
+        for at in range(0, length, CHUNK):
+            yield self.read(Piece(path, offset + at, min(CHUNK, length - at)))
 
     def close(self) -> None:
         """Nothing is held."""
