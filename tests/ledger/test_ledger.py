@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import random
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -615,3 +617,19 @@ def test_a_stream_takes_constant_memory_both_ways(file_store):
             assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
         finally:
             tracemalloc.stop()
+
+
+def test_history_and_small_puts_load_no_numpy(tmp_path):
+    program = (
+        "import sys\n"
+        "from holdfast.ledger.ledger import Ledger\n"
+        "from holdfast.store.filesystem import FileSystemStore\n"
+        "with Ledger(FileSystemStore(sys.argv[1])) as ledger:\n"
+        "    ledger.get(ledger.put(b'x'))\n"
+        "    ledger.get(ledger.put_many([b'y', b'z'])[0])\n"
+        "    list(ledger.commits(limit=10))\n"
+        "    list(ledger.verify())\n"
+        "sys.exit('numpy' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert done.returncode == 0
