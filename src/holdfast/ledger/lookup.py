@@ -114,12 +114,12 @@ class Lookup:
             if not hits:
                 return _NOWHERE
             if len(hits) == 1 and not tombstoned:
-                segment, record = hits[0]
+                _, segment, record = hits[0]
                 return _NOWHERE if record.tombstone else Standing((_at(segment, record),), ())
         local: list[Location] = []
         foreign: list[Location] = []
         ended: set[int] = set()
-        for segment, record in hits:
+        for _, segment, record in hits:
             if record.tombstone:
                 ended.add(record.domain_id)
             elif record.domain_id not in ended:
@@ -141,37 +141,32 @@ class Lookup:
             for record in self._segments.reader(segment).find_prefix(prefix):
                 yield record.reference
 
-    def _find(self, reference: Reference) -> list[tuple[SealedSegment, SegmentRecord]]:
-        """The records of `reference`, latest sealed first."""
+    def _find(self, reference: Reference) -> list[tuple[int, SealedSegment, SegmentRecord]]:
+        """The records of `reference` with the order of their segments, latest sealed first."""
         if self._fresh:
             self._settle()
-        found: list[tuple[int, SegmentRecord]] = []
+        found: list[tuple[int, SealedSegment, SegmentRecord]] = []
         if self._tiers:
             prefix = int.from_bytes(reference.digest[:8].ljust(8, b"\0"), "big")
             for prefixes, slots in self._tiers:
-                at = bisect_left(prefixes, prefix)
-                while at < len(prefixes) and prefixes[at] == prefix:
+                at, end = bisect_left(prefixes, prefix), len(prefixes)
+                while at < end and prefixes[at] == prefix:
                     place, number = slots[at] >> 32, slots[at] & 0xFFFFFFFF
                     segment = self._order[place]
                     if segment is not None:
                         record = self._segments.reader(segment).record(number)
                         if record.reference == reference:
-                            found.append((place, record))
+                            found.append((place, segment, record))
                     at += 1
         for group in (self._direct, self._fresh):
             for place in group:
                 segment = self._order[place]
                 if segment is not None:
                     records = self._segments.reader(segment).find(reference)
-                    found += [(place, record) for record in records]
+                    found += [(place, segment, record) for record in records]
         if len(found) > 1:
             found.sort(key=lambda hit: hit[0], reverse=True)
-        out = []
-        for place, record in found:
-            segment = self._order[place]
-            assert segment is not None
-            out.append((segment, record))
-        return out
+        return found
 
     def _settle(self) -> None:
         """Merge the small segments that came since, if lookups are frequent enough."""

@@ -234,7 +234,7 @@ class SegmentReader:
         for _ in range(_GUESSES):
             if low >= high or not floor <= want <= ceiling or floor == ceiling:
                 return None
-            middle = low + (want - floor) * (high - low) // (ceiling - floor)
+            middle: int = low + (want - floor) * (high - low) // (ceiling - floor)
             if middle >= high:
                 middle = high - 1
             value = _PREFIX.unpack_from(data, start + 32 * middle)[0]
