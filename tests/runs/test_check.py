@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.errors import Conflict
 from holdfast.runs import FileEntry, Runs, Source, WalkedRoots
 from holdfast.store.filesystem import FileSystemStore
-from runs_support import Commits, Ticks, ingest, problems, take
+from runs_support import Commits, NoLeases, Ticks, ingest, problems, take
 
 SOURCE = Source("folder", "/x")
 
@@ -110,7 +111,7 @@ def abandon(runs, project="p"):
     writer.flush()
     take(writer, b"staged", b"s")
     writer.put_artifact("embeddings", "e", b"[]")
-    writer._lease.close()
+    writer._held.close()
     return writer
 
 
@@ -180,3 +181,19 @@ def test_a_finished_run_whose_last_batch_is_damaged_is_never_ended_anew(small):
     list(fresh.repair())
     assert {p: Path(p).read_bytes() for p in everything(root)} == before
     assert ("malformed", path[len(root) + 1 :]) in problems(fresh)
+
+
+def test_without_leases_a_run_is_dead_when_its_heartbeat_stands_still():
+    store, clock = NoLeases(), Ticks()
+    writer = Runs(store, clock=Ticks()).begin("p", "a")
+    take(writer, b"a", b"1")
+    writer.flush()
+    watcher = Runs(store, clock=clock)
+    assert watcher.recover() == []
+    clock.ns += 301 * 10**9
+    assert [i.run_id for i in watcher.recover()] == [writer.run_id]
+    assert [v.path for v in watcher.current_files("p")] == [b"a"]
+    take(writer, b"b", b"2")
+    with pytest.raises(Conflict):
+        writer.flush()
+    assert problems(watcher) in ([], [("litter", f"{writer.run_dir}/raw_source/b")])

@@ -166,7 +166,7 @@ def test_an_index_of_a_run_that_a_crash_took_back_is_built_again(folder):
     take(writer, b"lost", b"1")
     writer.flush()
     contents(runs)
-    writer._lease.close()
+    writer._held.close()
     with open(journal, "wb") as file:
         file.write(begun)
     fresh = Runs(folder, clock=Ticks())

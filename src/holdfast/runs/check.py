@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from holdfast.errors import Busy, HoldfastError, Integrity, NotFound
+from holdfast.errors import HoldfastError, Integrity, NotFound
 from holdfast.records import Checked, Finding, GcReport, NullSink, Severity
 from holdfast.runs import projects
 from holdfast.runs.check_run import RunCheck
@@ -118,22 +118,12 @@ class Check:
                 continue
             if sink.find_commit(MODEL, history.name, run.begin.run_id) is not None:
                 continue
-            if not self._nobody_writes(run.begin.run_id):
+            if self._finisher.liveness.alive(run.begin.run_id):
                 continue
             self._finisher.anchor(history, run)
             yield Finding(
                 Severity.INFO, "unanchored", f"{run.run_dir}/{RUN_JSON}", "anchored now", MODEL
             )
-
-    def _nobody_writes(self, run_id: str) -> bool:
-        leases = self._store.leases
-        if leases is None:
-            return True
-        try:
-            leases.acquire(f"runs/{run_id}", timeout=0).close()
-        except Busy:
-            return False
-        return True
 
     def collect(self, *, dry_run: bool) -> GcReport:
         """Remove staged files of finished runs that their journals do not name."""

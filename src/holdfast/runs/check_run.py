@@ -113,14 +113,11 @@ class RunCheck:
         """Whether a process may be writing this run."""
         if self._store.exists(f"{run_dir}/{RUN_JSON}"):
             return False
-        leases = self._store.leases
-        if leases is None:
-            return True
         try:
             run_id = self._store.get(f"{run_dir}/{CLAIM}").decode("ascii", "replace").strip()
         except NotFound:
             return False
-        return leases.holder(f"runs/{run_id}") is not None
+        return self._finisher.liveness.alive(run_id)
 
     def _journal(self, run_dir: str) -> str:
         return f"{run_dir}/{places.FILE if self._journals.grows else places.FOLDER}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holdfast.clock import rfc3339
-from holdfast.errors import Busy, Integrity, NotFound, PathExists, one_line
+from holdfast.errors import Integrity, NotFound, PathExists, one_line
 from holdfast.records import NullSink, ObjectRef
 from holdfast.runs.artifacts import gather
 from holdfast.runs.lines import Counts, EndLine
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from holdfast.runs.history import ProjectHistory, TakenRun
     from holdfast.runs.journal import Batch
     from holdfast.runs.journals import Journals
+    from holdfast.runs.liveness import Liveness
     from holdfast.runs.model import RunInfo
     from holdfast.store.protocol import Store
 
@@ -41,6 +42,7 @@ class Finisher:
     journals: Journals
     sink: CommitSink
     clock: Clock
+    liveness: Liveness
 
     def end_line(
         self, history: ProjectHistory, status: str, error: str | None, counts: Counts, size: int
@@ -124,13 +126,7 @@ class Finisher:
             self.seal_and_commit(history, run)
 
     def dead_runs(self, history: ProjectHistory) -> list[RunInfo]:
-        """End every run of the project whose process died; returns them.
-
-        On a store without leases nobody can tell, and none is ended here.
-        """
-        leases = self.store.leases
-        if leases is None:
-            return []
+        """End every run of the project whose process died; returns them."""
         ended = []
         for name in history.store_names():
             run_dir = f"{history.folder}/{name}"
@@ -142,11 +138,10 @@ class Finisher:
             run_id = self._run_id(run_dir)
             if run_id is None:
                 continue
-            try:
-                lease = leases.acquire(f"runs/{run_id}", timeout=0)
-            except Busy:
+            held = self.liveness.take_over(run_id)
+            if held is None:
                 continue
-            with lease:
+            with held:
                 info = self._end_dead(history, name, run_dir)
             if info is not None:
                 ended.append(info)

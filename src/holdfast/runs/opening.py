@@ -48,8 +48,7 @@ def open_run(
     if instructions is not None and len(instructions.encode()) > INSTRUCTIONS_BYTES:
         raise Invalid("beginning the run", "instructions", found="more than 1 MiB")
     run_id = desk.ids.uuid4()
-    leases = desk.store.leases
-    lease = None if leases is None else leases.acquire(f"runs/{run_id}", timeout=0)
+    held = desk.finisher.liveness.hold(run_id)
     try:
         with history.locked():
             now = desk.clock.now_ns()
@@ -81,10 +80,9 @@ def open_run(
                     _withdraw(desk, run_dir, instructions is not None)
                 raise
     except BaseException:
-        if lease is not None:
-            lease.close()
+        held.close()
         raise
-    return RunWriter(desk, project, history, run, lease=lease, since=since)
+    return RunWriter(desk, project, history, run, held=held, since=since)
 
 
 def _withdraw(desk: Desk, run_dir: str, instructed: bool) -> None:

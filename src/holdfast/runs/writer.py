@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from holdfast.clock import Clock, Ids
-    from holdfast.leases import Lease
     from holdfast.runs.finish import Finisher
     from holdfast.runs.history import ProjectHistory, TakenRun
+    from holdfast.runs.liveness import Held
     from holdfast.runs.model import FileEntry, Project, Registered, RunInfo, WalkedRoots
     from holdfast.runs.stage import StageWriter
     from holdfast.store.protocol import Store
@@ -61,14 +61,14 @@ class RunWriter:
         history: ProjectHistory,
         run: TakenRun,
         *,
-        lease: Lease | None,
+        held: Held,
         since: int,
     ) -> None:
         assert run.begin is not None
         self._desk = desk
         self._history = history
         self._run = run
-        self._lease = lease
+        self._held = held
         self._since = since
         self._begin_order = run.first
         self._queue: list[FileEntry] = []
@@ -169,6 +169,7 @@ class RunWriter:
         with self._breaking():
             self._stage.commit()
             with self._history.locked():
+                self._check_held()
                 now = rfc3339(self._desk.clock.now_ns())
                 decided = self._registrar.decide(entries, now)
                 self._history.append(
@@ -249,6 +250,7 @@ class RunWriter:
             self._stage.abort()
             put_out = artifacts.gather(self._desk.store, self.run_dir)
             with self._history.locked():
+                self._check_held()
                 removed = [] if walked is None else self._removed(walked)
                 counts, size = self._registrar.counted()
                 counts = Counts(
@@ -266,6 +268,19 @@ class RunWriter:
                 info = finisher.seal_and_commit(self._history, self._run, self._since)
         self._release()
         return info
+
+    def _check_held(self) -> None:
+        """The project is locked: is the run still ours? Raises `Conflict`."""
+        self._held.check()
+        # A fold from the beginning makes new objects.
+        self._run = self._history.runs.get(self.run_dir.rpartition("/")[2], self._run)
+        if self._run.ended:
+            raise Conflict(
+                "writing the run",
+                self.run_id,
+                found="a run that another process ended: it counted this one as dead",
+                hint="begin a new run",
+            )
 
     def _removed(self, walked: WalkedRoots) -> list[FileLine]:
         source = self._run.source
@@ -307,9 +322,7 @@ class RunWriter:
 
     def _release(self) -> None:
         self.open = False
-        lease, self._lease = self._lease, None
-        if lease is not None:
-            lease.close()
+        self._held.close()
 
     def _ended(self) -> Conflict:
         return Conflict(
