@@ -14,6 +14,7 @@ from holdfast.clock import rfc3339
 from holdfast.errors import Integrity, NotFound, PathExists, one_line
 from holdfast.records import NullSink, ObjectRef
 from holdfast.runs.artifacts import gather
+from holdfast.runs.journal import parse
 from holdfast.runs.lines import Counts, EndLine
 from holdfast.runs.run_record import Sealed, commit_of, info_of, seal
 
@@ -80,7 +81,8 @@ class Finisher:
         Raises:
             Integrity: the journal is damaged, or has no end.
         """
-        parsed = self.journals.read(run_dir)
+        data = self.journals.whole(run_dir)
+        parsed = parse(data, name=run_dir)
         if parsed.torn:
             raise Integrity(
                 "reading the journal",
@@ -88,8 +90,7 @@ class Finisher:
                 found=f"{parsed.torn} bytes after the end",
                 offset=parsed.position.size,
             )
-        digest = hashlib.sha256(self.journals.whole(run_dir)).hexdigest()
-        return seal(parsed.batches, parsed.position, digest)
+        return seal(parsed.batches, parsed.position, hashlib.sha256(data).hexdigest())
 
     def _write(self, run_dir: str, sealed: Sealed) -> None:
         for name, data in sealed.files:

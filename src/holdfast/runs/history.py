@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.clock import Clock
 from holdfast.errors import Integrity, NotFound
-from holdfast.runs.journal import Batch, Position, encode_batch
+from holdfast.runs.journal import Batch, Parsed, Position, encode_batch
 from holdfast.runs.lines import ArtifactLine, BeginLine, EndLine, FileLine, MarkLine
 from holdfast.runs.naming import parse_run_folder
 from holdfast.runs.state import ProjectState
@@ -178,24 +178,32 @@ class ProjectHistory:
             except NotFound:
                 continue
             if parsed.torn and self._store.exists(f"{run.run_dir}/run.json"):
+                # The writer may have been in the midst of its last append.
+                parsed = self._journals.read(run.run_dir, run.position)
+                if not parsed.torn:
+                    new += self._note(name, run, parsed)
+                    continue
                 raise Integrity(
                     "reading the journal",
                     run.run_dir,
                     found=f"{parsed.torn} bytes that are no whole batch, in a finished run",
                     offset=parsed.position.size,
                 )
-            if not parsed.batches:
-                continue
-            self.runs[name] = run
-            run.position = parsed.position
-            for batch in parsed.batches:
-                if batch.begin is not None:
-                    run.begin = batch.begin
-                run.first = run.first or batch.order
-                run.last = batch.order
-                run.ended = run.ended or batch.end is not None
-                new.append((batch.order, run, batch))
+            new += self._note(name, run, parsed)
         return new
+
+    def _note(self, name: str, run: TakenRun, parsed: Parsed) -> list[tuple[int, TakenRun, Batch]]:
+        """Note how far a run was read; its new batches by order."""
+        if parsed.batches:
+            self.runs[name] = run
+        run.position = parsed.position
+        for batch in parsed.batches:
+            if batch.begin is not None:
+                run.begin = batch.begin
+            run.first = run.first or batch.order
+            run.last = batch.order
+            run.ended = run.ended or batch.end is not None
+        return [(batch.order, run, batch) for batch in parsed.batches]
 
     def _apply(self, run: TakenRun, batch: Batch) -> None:
         if run.begin is None:
