@@ -13,8 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -269,13 +268,10 @@ class _Intake:
             self._meter.show()
 
     def _result(self, future: Future[list[Taken | Skip]]) -> list[Taken | Skip]:
-        while True:
-            try:
-                return future.result(timeout=_TICK)
-            except NotYet:
-                if future.done():
-                    raise
-                self._meter.show()
+        while not future.done():
+            wait((future,), timeout=_TICK)
+            self._meter.show()
+        return future.result()
 
     def _register(self, found: Taken | Found) -> None:
         report = self._report
