@@ -352,7 +352,8 @@ class FileLog:
         logs = self._listed(last)
         i = self._folder.find(logs, start)
         mark = self._place(logs, i, start, previous)
-        chained = previous is None
+        # From a file's beginning on, the writer need not verify that file again.
+        whole = previous is None or logs[i] == start
         while True:
             is_newest = i + 1 == len(logs)
             until = last if is_newest else min(last, logs[i + 1] - 1)
@@ -374,7 +375,8 @@ class FileLog:
                 break
             i += 1
             mark = Mark(until, logs[i], HEADER_SIZE, mark.record_hash)
-        if chained:
+            whole = True
+        if whole:
             self._writer.trust(mark)
 
     def _place(self, logs: list[int], i: int, start: int, previous: bytes | None) -> Mark:
