@@ -214,6 +214,31 @@ def test_a_frame_is_synced_before_the_record_that_names_it_and_head_comes_last(t
     ]
 
 
+def test_head_is_synced_before_a_new_file_begins_behind_its_first_record_and_at_close(tmp_path):
+    calls = FaultyCalls(OsCalls())
+    log = open_log(tmp_path, calls)
+    append(log, [pin(1)])
+    append(log, [pin(2)])
+    calls.reset()
+    log.rotate()
+    append(log, [pin(3)])
+    changes = [(c.op, c.path[-5:]) for c in calls.log if c.op in ("link", "write_at", "fsync")]
+    head = [change for change in changes if change[1] in ("/head", "3.asl")]
+    assert head == [
+        ("fsync", "/head"),
+        ("link", "3.asl"),
+        ("write_at", "/head"),
+        ("fsync", "/head"),
+    ]
+    append(log, [pin(4)])
+    calls.reset()
+    log.close()
+    assert [c.path[-5:] for c in calls.log if c.op == "fsync"] == ["/head"]
+    calls.reset()
+    log.close()
+    assert calls.counts["fsync"] == 0
+
+
 def test_a_log_open_for_reading_writes_nothing(tmp_path):
     append(open_log(tmp_path, OsCalls()), [pin(1)])
     log = FileLog(FileSystemStore(tmp_path, read_only=True), read_only=True)
