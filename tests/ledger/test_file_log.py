@@ -15,7 +15,7 @@ from holdfast.ledger.file_log import FileLog
 from holdfast.ledger.head import Slot, encode_head
 from holdfast.ledger.log import EMPTY, GENESIS, Entry, Head, open_log
 from holdfast.ledger.log_export import read_log
-from holdfast.ledger.payload import Batch, InlinePut, entry_of, payload_of
+from holdfast.ledger.payload import Batch, InlinePut, RecordType, entry_of, payload_of
 from holdfast.ledger.record import LOG_HEADER, chain_records, decode_chain
 from holdfast.ledger.sidecar import encode_erased
 from holdfast.records import Checked, Severity
@@ -558,6 +558,13 @@ def test_a_frame_that_is_gone_or_wrong_is_found_by_verify_and_on_reading(store, 
         FileLog(store).frame(1, reference_of(b"one"))
     assert {f.code for f in problems(log)} == {"missing"}
     assert len(problems(log)) == 3
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(44), bytes(4) + b"\1\0\x20\0" + bytes(36)])
+def test_a_chained_tombstone_whose_payload_is_malformed_is_found_by_verify(log, payload):
+    log.append(lambda head: [tombstone(b"a"), Entry(RecordType.TOMBSTONE, payload)])
+    (found,) = problems(log)
+    assert "record 2" in found.message
 
 
 def test_a_frame_of_a_record_that_is_not_there_is_not_found(log):

@@ -11,6 +11,7 @@ from holdfast.errors import Integrity, Invalid, Unsupported
 from holdfast.ledger.artifact import Reference
 from holdfast.ledger.log import GENESIS, Entry, Record
 from holdfast.ledger.payload import (
+    PLAIN,
     Batch,
     Commit,
     Erase,
@@ -261,3 +262,37 @@ def test_a_longer_payload_is_malformed_however_well_it_is_chained():
 def test_a_number_beyond_its_field_is_refused(first, kind):
     with pytest.raises(Invalid):
         chain_records(GENESIS, first, [Entry(kind, b"")])
+
+
+payloads = st.one_of(
+    st.just(REF_BYTES),
+    st.binary(min_size=8, max_size=8).map(lambda tail: REF_BYTES + tail),
+    st.binary(max_size=60),
+    st.binary(max_size=40).map(lambda tail: REF_BYTES[:4] + tail),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([0x03, *PLAIN, 0x1000, 0x1001, 0x7777]), payloads)))
+def test_a_verified_chain_leaves_out_only_records_that_decode_and_have_no_frame(entries):
+    data = chain_records(GENESIS, 1, [Entry(*entry) for entry in entries])
+    records: list[Record] = []
+    decode_chain(data, GENESIS, 1, into=records)
+    looked_at: list[Record] = []
+    chain = verify_chain(data, GENESIS, 1, plain=PLAIN, into=looked_at)
+    assert chain == verify_chain(data, GENESIS, 1)
+    assert chain.logseq == len(entries)
+    left_out = [record for record in records if record not in looked_at]
+    assert sorted(looked_at + left_out, key=lambda record: record.logseq) == records
+    for record in left_out:
+        assert not isinstance(payload_of(record), (type(None), Commit, InlinePut))
+
+
+def test_a_hash_is_compared_for_every_record_of_a_verified_chain():
+    data = chain_records(GENESIS, 1, [Entry(RecordType.TOMBSTONE, REF_BYTES + bytes(8))] * 3)
+    for at in range(len(data)):
+        changed = bytearray(data)
+        changed[at] ^= 1
+        chain = verify_chain(bytes(changed), GENESIS, 1, plain=PLAIN, into=[])
+        assert chain.fault is not None
+        assert chain.logseq == at // (len(data) // 3)

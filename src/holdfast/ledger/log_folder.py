@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -168,12 +168,14 @@ class LogFolder:
         limit: int | None = None,
         records: bool = True,
         chain: bool = True,
+        plain: Mapping[int, tuple[int, bytes]] | None = None,
     ) -> Iterator[tuple[list[Record], Chain]]:
         """Chunks of the records that follow `start` in its file, up to logseq `stop`.
 
         `limit` is an offset behind which nothing is read. Each chunk comes with how far the chain
         goes, in offsets of the file; only the last may have a fault. `records=False`: the lists
-        stay empty; `chain=False`: hashes are not checked either. A file that ends early just ends.
+        stay empty; `chain=False`: hashes are not checked either; `plain`: the lists leave out the
+        records that `verify_chain` does with it. A file that ends early just ends.
         """
         path = self.log_path(start.first)
         with self.opened(path) as (fd, size):
@@ -187,7 +189,9 @@ class LogFolder:
                 if not buffer:
                     return
                 found: list[Record] = []
-                if records:
+                if records and plain is not None:
+                    end = verify_chain(buffer, previous, logseq, stop=stop, plain=plain, into=found)
+                elif records:
                     end = decode_chain(buffer, previous, logseq, stop=stop, into=found)
                 elif chain:
                     end = verify_chain(buffer, previous, logseq, stop=stop)

@@ -23,7 +23,7 @@ from holdfast.ledger.head import (
 from holdfast.ledger.log import GENESIS, Head, Record
 from holdfast.ledger.log_folder import LogFolder, Mark
 from holdfast.ledger.log_recovery import WRITE, write_all_at
-from holdfast.ledger.payload import Commit, InlinePut, RecordType, payload_of
+from holdfast.ledger.payload import PLAIN, Commit, InlinePut, RecordType, payload_of
 from holdfast.ledger.record import HEADER_SIZE
 from holdfast.ledger.sidecar import FrameIndex, pick
 from holdfast.records import Checked, Finding, GcReport, Severity
@@ -233,7 +233,8 @@ class FileLogCheck:
             chain = self._deep and before is not None
             end = mark
             size = 0
-            for records, step in folder.scan(mark, stop=last, records=chain, chain=chain):
+            steps = folder.scan(mark, stop=last, records=chain, chain=chain, plain=PLAIN)
+            for records, step in steps:
                 for record in records:
                     if record.type in _WITH_FRAME:
                         yield from frames.check(record)

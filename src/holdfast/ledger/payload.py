@@ -23,6 +23,7 @@ _U64 = struct.Struct("<Q")
 _U64_U64 = struct.Struct("<QQ")
 _U32_U32 = struct.Struct("<II")
 _DIGEST = 32
+_SHA256_REF = b"\x01\x00\x20\x00"
 
 
 class RecordType(IntEnum):
@@ -336,3 +337,13 @@ _DECODERS: dict[int, Callable[[bytes], tuple[Payload, int]]] = {
     RecordType.COMMIT: _commit,
     RecordType.INLINE_PUT: _reference(InlinePut),
 }
+
+PLAIN: dict[int, tuple[int, bytes]] = {
+    RecordType.TOMBSTONE: (44, _SHA256_REF),
+    RecordType.TOMBSTONE_LIFT: (44, _SHA256_REF),
+    RecordType.ERASE: (44, _SHA256_REF),
+    RecordType.ARTIFACT_PUBLISH: (36, _SHA256_REF),
+    RecordType.ARTIFACT_UNPUBLISH: (36, _SHA256_REF),
+}
+"""Types without a frame whose payload is sound when it has this length and these first bytes, those
+of the ``EncodedRef`` of a SHA-256 digest; whatever else, `decode_payload` judges."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from holdfast.errors import Integrity, Invalid, Unsupported
@@ -170,33 +170,48 @@ def decode_chain(
         if after > size:
             fault = _short(buffer, position, logseq)
             break
+        # The hash before a record lies right before it, save for the first one.
+        chained = buffer[position - 32 : end] if logseq > first else previous + buffer[position:end]
         record_hash = buffer[end:after]
-        if sha256(previous + buffer[position:end]).digest() != record_hash:
+        if sha256(chained).digest() != record_hash:
             fault = _unchained(position, logseq)
             break
         add(make(logseq, kind, buffer[body:end], record_hash))
-        previous = record_hash
         position = after
         logseq += 1
+    if logseq > first:
+        previous = buffer[position - 32 : position]
     return Chain(position, logseq - 1, previous, fault)
 
 
 def verify_chain(
-    buffer: bytes, previous: bytes, first: int, *, offset: int = 0, stop: int = MAX_LOGSEQ
+    buffer: bytes,
+    previous: bytes,
+    first: int,
+    *,
+    offset: int = 0,
+    stop: int = MAX_LOGSEQ,
+    plain: Mapping[int, tuple[int, bytes]] | None = None,
+    into: list[Record] | None = None,
 ) -> Chain:
-    """As `decode_chain` without making records: only how far the chain holds."""
+    """As `decode_chain` without making records: only how far the chain holds.
+
+    With `into`, the records that need a look are appended to it: all but those whose payload has
+    the length and the first four bytes that `plain` gives for their type.
+    """
     size = len(buffer)
     position = offset
     logseq = first
     fault: Fault | None = None
     unpack = _RECORD_HEADER.unpack_from
     sha256 = hashlib.sha256
+    form_of = (plain or {}).get
     while position < size and logseq <= stop:
         body = position + 16
         if body > size:
             fault = _short(buffer, position, logseq)
             break
-        found, _, length = unpack(buffer, position)
+        found, kind, length = unpack(buffer, position)
         if found != logseq or length > MAX_PAYLOAD:
             fault = _malformed(position, logseq, found, length)
             break
@@ -205,13 +220,18 @@ def verify_chain(
         if after > size:
             fault = _short(buffer, position, logseq)
             break
+        # The hash before a record lies right before it, save for the first one.
+        chained = buffer[position - 32 : end] if logseq > first else previous + buffer[position:end]
         record_hash = buffer[end:after]
-        if sha256(previous + buffer[position:end]).digest() != record_hash:
+        if sha256(chained).digest() != record_hash:
             fault = _unchained(position, logseq)
             break
-        previous = record_hash
+        if into is not None and form_of(kind) != (length, buffer[body : body + 4]):
+            into.append(Record(logseq, kind, buffer[body:end], record_hash))
         position = after
         logseq += 1
+    if logseq > first:
+        previous = buffer[position - 32 : position]
     return Chain(position, logseq - 1, previous, fault)
 
 
