@@ -115,6 +115,40 @@ def abandon(runs, project="p"):
     return writer
 
 
+def test_the_first_run_that_is_begun_ends_the_dead_runs_of_every_project(folder, caplog):
+    sink = Commits()
+    runs = Runs(folder, sink=sink, clock=Ticks())
+    dead = abandon(runs, "p")
+    later = Runs(folder, sink=sink, clock=Ticks())
+    mine = later.begin("q", "kept")
+    later.begin("r", "another").complete()
+    assert later.find_run(dead.run_id).status == "failed"
+    assert later.find_run(mine.run_id).status == "in_progress"
+    assert f"run {dead.run_id} of p had died: the process" in caplog.text
+    mine.complete()
+    assert problems(later) == [("litter", f"{dead.run_dir}/raw_source/staged")]
+
+
+def test_a_damaged_journal_of_another_project_keeps_nobody_from_working(folder, caplog):
+    sink = Commits()
+    runs = Runs(folder, sink=sink, clock=Ticks())
+    dead = abandon(runs, "p")
+    path = Path(folder.root, dead.run_dir, "journal.jsonl")
+    path.write_bytes(path.read_bytes().replace(b"died", b"dead"))  # in its first batch
+    later = Runs(folder, sink=sink, clock=Ticks())
+    ingest(later, {b"a": b"1"}, "q")
+    assert "dead runs of p are not ended" in caplog.text
+
+
+def test_a_run_that_ended_and_was_not_sealed_is_told_with_its_reason(folder, caplog):
+    sink = Commits()
+    runs = Runs(folder, sink=sink, clock=Ticks())
+    info, _ = ingest(runs, {b"a": b"1"})
+    os.unlink(f"{folder.root}/{info.run_dir}/run.json")
+    Runs(folder, sink=sink, clock=Ticks()).begin("p", "next").complete()
+    assert f"run {info.run_id} of p had died: it had ended as completed and was not" in caplog.text
+
+
 def test_a_dead_run_is_named_and_ended_as_failed(folder):
     sink = Commits()
     runs = Runs(folder, sink=sink, clock=Ticks())

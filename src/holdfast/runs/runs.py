@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from holdfast.errors import Busy, Conflict, Denied, NotFound
+from holdfast.errors import Busy, Conflict, Denied, HoldfastError, NotFound
 from holdfast.runs.finish import objects_of
 from holdfast.runs.history import ProjectHistory
 from holdfast.runs.local_file import stream_of, take_stream
@@ -65,6 +65,7 @@ class Runs(RunReader):
         self._desk = Desk(store, prefix, self._clock, self._ids, self._finisher)
         self._open: dict[str, RunWriter] = {}
         self._index: RunIndex | None = None
+        self._recovered = False
 
     # writing
 
@@ -77,7 +78,7 @@ class Runs(RunReader):
         inputs: Iterable[str] = (),
         instructions: str | None = None,
     ) -> RunWriter:
-        """Begin a run. Dead runs of the project are ended first.
+        """Begin a run. Dead runs are ended first: those of the project, and once those of all.
 
         Args:
             project: id or name; an unknown name is created.
@@ -96,7 +97,8 @@ class Runs(RunReader):
         found = self._projects.resolve(project)
         history = self._history(found, fresh=self.store.leases is None)
         for dead in self._finisher.dead_runs(history):
-            _log.warning("run %s of %s had died: %s", dead.run_id, found.name, dead.error)
+            _note_dead(dead)
+        self._recover_others(found)
         writer = open_run(
             self._desk,
             found,
@@ -256,6 +258,23 @@ class Runs(RunReader):
             for info in self._finisher.dead_runs(self._history(project))
         ]
 
+    def _recover_others(self, present: Project) -> None:
+        """Once, and where a lease tells who is dead at once: as `recover`, for other projects.
+
+        What is damaged there does not keep anybody from working here; `verify` names it.
+        """
+        if self._recovered or self.store.leases is None:
+            return
+        self._recovered = True
+        for project in self._projects.list():
+            if project.id == present.id:
+                continue
+            try:
+                for dead in self._finisher.dead_runs(self._history(project)):
+                    _note_dead(dead)
+            except HoldfastError as error:
+                _log.warning("dead runs of %s are not ended: %s", project.name, error)
+
     @property
     def index(self) -> RunIndex:
         """The derived index (DuckDB), made when first asked for."""
@@ -331,6 +350,11 @@ class Runs(RunReader):
     def _check_writable(self) -> None:
         if self.read_only:
             raise Denied("writing runs of", self.store.url, found="it is open for reading only")
+
+
+def _note_dead(dead: RunInfo) -> None:
+    reason = dead.error or f"it had ended as {dead.status} and was not sealed; it is now"
+    _log.warning("run %s of %s had died: %s", dead.run_id, dead.project.name, reason)
 
 
 ArtifactManager = Runs
