@@ -53,6 +53,18 @@ def test_a_project_comes_back_as_it_is_now(repo, tmp_path):
     assert describe(tmp_path / "back").keys() == {b"b"}
 
 
+def test_a_project_may_be_named_by_its_id_or_its_folder_too(repo, tmp_path):
+    plain(tmp_path / "t", a=b"1", sub__b=b"2")
+    repo.ingest(tmp_path / "t", project="two words")
+    (project,) = repo.runs.projects()
+    assert project.folder == "two_words"
+    for number, name in enumerate((project.name, project.folder, project.id)):
+        repo.restore(name, tmp_path / f"all{number}")
+        assert describe(tmp_path / f"all{number}").keys() >= {b"a", b"sub/b"}
+        repo.restore(f"{name}/sub", tmp_path / f"sub{number}")
+        assert describe(tmp_path / f"sub{number}").keys() == {b"b"}
+
+
 def test_a_folder_of_a_project_comes_back_as_the_target(repo, tmp_path):
     plain(tmp_path / "t", a=b"1", sub__b=b"2", sub__deep__c=b"3", subway=b"4")
     repo.ingest(tmp_path / "t")

@@ -45,8 +45,8 @@ def restore(
     """Write what `what` names to `target`, durable on return.
 
     Args:
-        what: a run (id, beginning of it, or folder), a project, or ``PROJECT/PATH``: the current
-            files at or below a path.
+        what: a run (id, beginning of it, or folder), a project (name, folder or id), or
+            ``PROJECT/PATH``: the current files at or below a path.
         target: a folder that does not exist yet or is empty, for files below a path too. For one
             file: the new file, or an existing folder to put it in.
 
@@ -81,13 +81,14 @@ def restore(
 
 def _resolve(runs: Runs, what: str) -> tuple[bytes, list[FileVersion]]:
     """(the path restored to the target itself, the versions below it, by path bytes)."""
-    projects = {p.name: p for p in runs.projects()} | {p.id: p for p in runs.projects()}
+    known = runs.projects()
+    projects = {p.folder: p for p in known} | {p.id: p for p in known} | {p.name: p for p in known}
     if what in projects:
         return b"", runs.current_files(projects[what].id)
     with contextlib.suppress(NotFound):
         run = runs.find_run(what)
         return b"", list(runs.files_of(run.run_id))
-    # A project's name may hold slashes; the longest that fits is meant.
+    # A project's name may hold slashes; the longest that fits is meant, and a name before a folder.
     for name in sorted(projects, key=len, reverse=True):
         if what.startswith(name + "/"):
             path = os.fsencode(what[len(name) + 1 :].strip("/"))
