@@ -203,7 +203,7 @@ class Severity(StrEnum):
     ERROR = "error"
     """Bytes are lost, wrong or missing."""
     WARNING = "warning"
-    """Sound, but unfinished: `fsck --repair` mends it."""
+    """Sound, but unfinished: `fsck --repair` mends it; or a file that could be taken for data."""
     INFO = "info"
     """Worth knowing; nothing to do."""
 

@@ -375,6 +375,7 @@ def test_frames_that_fit_no_object_are_litter_and_collected_below_head(store):
     log = ObjectLog(store)
     found = {f.path: f.code for f in log.verify() if not isinstance(f, Checked)}
     assert found == {old: "litter", new: "litter", LOG + "odd": "unexpected_file"}
+    assert LOG + "odd" not in {f.path for f in problems(log)}
     assert log.collect(dry_run=True).removed == [(old, 28)]
     assert log.collect(dry_run=False).removed == [(old, 28)]
     assert not store.exists(old)

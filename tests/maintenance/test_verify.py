@@ -106,6 +106,18 @@ def test_a_file_that_nobody_knows_is_named_and_no_error(repo, tmp_path):
     ]
 
 
+def test_a_stray_file_of_somebody_else_leaves_fsck_with_nothing_to_do(repo, tmp_path):
+    (run_dir,) = [run.run_dir for run in repo.runs.list_runs()]
+    strays = ["stray", "runs/stray", f"{run_dir}/stray", "ledger/index/stray"]
+    for path in strays:
+        (tmp_path / "repo" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "repo" / path).write_bytes(b"x")
+    report = repo.fsck(repair=True)
+    assert report.ok
+    assert sorted(f.path for f in report.found) == sorted(strays)
+    assert all((tmp_path / "repo" / path).exists() for path in strays)
+
+
 def test_fsck_removes_the_temporary_file_of_a_dead_process_and_leaves_others(repo, tmp_path):
     dead = tmp_path / "repo" / "runs" / ".hf-0123456789abcdef"
     dead.write_bytes(b"half")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import Conflict
+from holdfast.records import Finding
 from holdfast.runs import FileEntry, Runs, Source, WalkedRoots
 from holdfast.store.filesystem import FileSystemStore
 from runs_support import Commits, NoLeases, Ticks, ingest, problems, take
@@ -89,15 +90,19 @@ def test_files_that_nobody_registered_are_named_and_only_staged_ones_removed(sma
     runs = Runs(FileSystemStore(root), sink=sink)
     run_dir = runs.list_runs()[0].run_dir
     strays = {
-        f"{run_dir}/raw_source/stray": "litter",
-        f"{run_dir}/embeddings/late": "unexpected_file",
-        f"{run_dir}/notes": "unexpected_file",
-        "runs/p/readme": "unexpected_file",
-        "runs/readme": "unexpected_file",
+        f"{run_dir}/raw_source/stray": ("litter", "warning"),
+        f"{run_dir}/embeddings/late": ("unexpected_file", "warning"),
+        f"{run_dir}/notes": ("unexpected_file", "info"),
+        "runs/no_project/readme": ("unexpected_file", "info"),
+        "runs/no_project/deep/er": ("unexpected_file", "info"),
+        "runs/p/odd/one": ("unexpected_file", "info"),
+        "runs/p/readme": ("unexpected_file", "info"),
+        "runs/readme": ("unexpected_file", "info"),
     }
     for path in strays:
         runs.store.put(path, b"x")
-    assert {path: code for code, path in problems(runs)} == strays
+    found = [f for f in runs.verify() if isinstance(f, Finding)]
+    assert {f.path: (f.code, str(f.severity)) for f in found} == strays
     assert runs.collect(dry_run=True).removed == [(f"{run_dir}/raw_source/stray", 1)]
     assert runs.store.exists(f"{run_dir}/raw_source/stray")
     assert [f.path for f in runs.repair()] == [f"{run_dir}/raw_source/stray"]

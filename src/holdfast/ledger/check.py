@@ -67,7 +67,7 @@ class LedgerCheck:
             )
         for path in inventory.others:
             yield Finding(
-                Severity.WARNING,
+                Severity.INFO,
                 "unexpected_file",
                 path,
                 f"{path} is none of the ledger's files",

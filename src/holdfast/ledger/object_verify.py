@@ -45,7 +45,7 @@ class ObjectLogCheck:
         self._catalogue = Catalogue(self._sizes)
         for name in self._catalogue.others:
             text = "not an object of the log"
-            yield Finding(Severity.WARNING, "unexpected_file", self._path(name), text, MODEL)
+            yield Finding(Severity.INFO, "unexpected_file", self._path(name), text, MODEL)
         logseq = 1
         while True:
             found = self._catalogue.covering(logseq)

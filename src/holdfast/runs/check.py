@@ -77,7 +77,7 @@ class Check:
             if project.folder != folder:
                 raise Integrity("reading the project", key, found=f"folder {project.folder!r}")
         except NotFound:
-            if any(True for _ in self._store.list(base)):
+            if any(self._has_run(f"{base}/{name}") for name in names):
                 yield Finding(Severity.ERROR, "missing", key, "the project's file is gone", MODEL)
         except HoldfastError as error:
             yield Finding.of(error, key, MODEL)
@@ -91,6 +91,11 @@ class Check:
                 yield from check.run(f"{base}/{name}", deep=deep)
             except HoldfastError as error:
                 yield Finding.of(error, f"{base}/{name}", MODEL)
+
+    def _has_run(self, run_dir: str) -> bool:
+        return parse_run_folder(run_dir.rpartition("/")[2]) is not None and any(
+            True for _ in self._store.list(run_dir)
+        )
 
     def repair(self) -> Iterator[Finding]:
         """Mend what can be mended without loss; what was mended, as INFO findings."""
@@ -176,6 +181,5 @@ def _ended(info: RunInfo) -> Finding:
 
 
 def _unexpected(path: str) -> Finding:
-    return Finding(
-        Severity.WARNING, "unexpected_file", path, "no run of Holdfast put it there", MODEL
-    )
+    """Of a file that nothing reads: nothing is wrong, and nothing is to be done."""
+    return Finding(Severity.INFO, "unexpected_file", path, "no run of Holdfast put it there", MODEL)

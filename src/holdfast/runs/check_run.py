@@ -263,11 +263,14 @@ class RunCheck:
                 MODEL,
                 repairable=True,
             )
+        # A file beside the run's own is read by nobody; one at a place where the run's own could
+        # stand would be taken for the run's.
+        posing = "/" in name or name == INSTRUCTIONS or name.startswith("files-")
         return Finding(
-            Severity.WARNING,
+            Severity.WARNING if posing else Severity.INFO,
             "unexpected_file",
             f"{run_dir}/{name}",
-            "the run does not name it",
+            "the run does not name it" + ("; move it away" if posing else ""),
             MODEL,
         )
 
