@@ -147,9 +147,7 @@ def parse_header(data: memoryview, path: str) -> SegmentHeader:
         raise Unsupported(
             _DOING, path, found=f"flags {fields[-1]:#x}", expected="0", offset=layout.size - 8
         )
-    header = SegmentHeader._make(
-        (version, fields[2], *fields[4:14], domain_id, visibility, size)
-    )
+    header = SegmentHeader._make((version, fields[2], *fields[4:14], domain_id, visibility, size))
     _check_sections(header, layout.size, path)
     return header
 
