@@ -14,7 +14,26 @@ from holdfast.ledger.file_log import FileLog
 from holdfast.ledger.head import decode_slot
 from holdfast.ledger.ledger import Ledger
 from holdfast.ledger.object_names import Hint
-from holdfast.ledger.payload import Batch, Commit, InlinePut, Tombstone, entry_of
+from holdfast.ledger.payload import (
+    Batch,
+    Commit,
+    Erase,
+    GcFence,
+    InlinePut,
+    Pin,
+    Publish,
+    RecordType,
+    SegmentRetire,
+    SegmentSeal,
+    SnapshotAnchor,
+    SnapshotDrop,
+    Tombstone,
+    TombstoneLift,
+    Unpin,
+    Unpublish,
+    entry_of,
+)
+from holdfast.ledger.sidecar import encode_erased
 from holdfast.records import COMMIT_TYPE_TAG, CommitRecord, ObjectRef
 from holdfast.store.filesystem import FileSystemStore
 from ledger import independent_decoder as independent
@@ -68,6 +87,28 @@ def example(root) -> FileSystemStore:
     return store
 
 
+def other_records(root) -> bytes:
+    """A log with one record of each type that `example` does not have."""
+    store = FileSystemStore(root)
+    hello = reference_of(b"hello")
+    payloads = (
+        SegmentSeal(1, b"\xab" * 32),
+        SegmentRetire(1, 2),
+        TombstoneLift(hello, 4),
+        Erase(hello, 1),
+        SnapshotAnchor(1, b"\xab" * 32),
+        SnapshotDrop(1),
+        Pin(4),
+        Unpin(4),
+        Publish(hello),
+        Unpublish(hello),
+        GcFence(3),
+    )
+    with FileLog(store) as log:
+        log.append(lambda head: [entry_of(payload) for payload in payloads])
+    return store.get("ledger/log/00000000000000000001.asl")
+
+
 def dumps(root) -> dict[str, bytes]:
     """What stands in the page, by name."""
     store = example(root)
@@ -79,6 +120,8 @@ def dumps(root) -> dict[str, bytes]:
         "reference-bytes": encode_reference(hello),
         "encoded-ref": encode_ref(hello),
         "log": log,
+        "other-records": other_records(f"{root}-others"),
+        "erased-frame": encode_erased(3),
         "sidecar": store.get("ledger/log/00000000000000000001.commits"),
         "head": store.get("ledger/log/head"),
         "hint": Hint(2, 4, log[-32:]).encode(),
@@ -105,6 +148,22 @@ def test_the_example_is_what_the_page_says_of_it(tmp_path):
     assert decode_slot(shown["head"], 512)[:2] == (4, len(shown["log"]))
 
 
+def test_the_page_shows_a_record_of_every_type(tmp_path):
+    shown = dumps(tmp_path / "a")
+    kinds: dict[str, dict] = {}
+    for name in ("log", "other-records"):
+        for _, kind, payload, _ in independent.decode_log(shown[name]):
+            found = independent.decode_payload(kind, payload)
+            assert kinds.setdefault(found.pop("record"), found) is found
+    assert kinds.keys() == {record.name for record in RecordType}
+    hello = reference_of(b"hello").text
+    assert kinds["SEGMENT_RETIRE"] == {"segment_id": 1, "replaced_by": 2}
+    assert kinds["TOMBSTONE_LIFT"] == {"ref": hello, "logseq": 4}
+    assert kinds["ERASE"] == {"ref": hello, "logseq": 1}
+    assert kinds["GC_FENCE"] == {"horizon": 3}
+    assert independent.decode_sidecar(shown["erased-frame"]) == [(3, None)]
+
+
 def test_a_ledger_in_use_decodes_with_the_decoder_written_from_the_page(tmp_path):
     store = FileSystemStore(tmp_path)
     with Ledger(store) as ledger:
@@ -128,4 +187,5 @@ def test_a_ledger_in_use_decodes_with_the_decoder_written_from_the_page(tmp_path
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        PAGE.write_text(regenerated(PAGE.read_text(encoding="utf-8"), folder), encoding="utf-8")
+        scratch = f"{folder}/scratch"
+        PAGE.write_text(regenerated(PAGE.read_text(encoding="utf-8"), scratch), encoding="utf-8")
