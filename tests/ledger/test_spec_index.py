@@ -13,6 +13,7 @@ from pathlib import Path
 from holdfast.ledger.artifact import reference_of
 from holdfast.ledger.ledger import Ledger
 from holdfast.store.filesystem import FileSystemStore
+from ledger.segment_cases import FIRST, golden_old
 
 PAGE = Path(__file__).parents[2] / "docs" / "spec" / "ledger_index.md"
 DUMP = re.compile(r"(<!-- dump (\S+) -->\n```text\n)(.*?)(```)", re.DOTALL)
@@ -58,7 +59,12 @@ def hexdump(data: bytes) -> str:
 
 
 def dumps(store) -> dict[str, str]:
-    return {
+    """What stands in the page: what the program writes, and the old versions that it only reads."""
+    old = {
+        "segment-of-version-2": hexdump(golden_old(2)),
+        "header-of-version-1": hexdump(golden_old(1)[:104]),
+    }
+    return old | {
         entry.path.removeprefix("ledger/"): hexdump(store.get(entry.path))
         for entry in store.list("ledger")
         if "/log/" not in entry.path
@@ -68,7 +74,7 @@ def dumps(store) -> dict[str, str]:
 def test_the_dumps_are_what_is_written(tmp_path):
     shown = {path: text for _, path, text, _ in DUMP.findall(PAGE.read_text())}
     assert shown == dumps(example(tmp_path))
-    assert len(shown) == 3
+    assert len(shown) == 5
 
 
 def test_a_decoder_written_from_the_page_reads_a_ledger(tmp_path):
@@ -109,7 +115,6 @@ def test_a_decoder_written_from_the_page_reads_a_ledger(tmp_path):
 
 def test_the_independent_decoder_reads_older_versions():
     from ledger import independent_index_decoder as independent
-    from ledger.segment_cases import FIRST, golden_old
 
     for version in (1, 2):
         record = independent.decode_segment(golden_old(version))[0]
