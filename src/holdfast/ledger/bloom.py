@@ -120,3 +120,18 @@ class Bloom:
         mask = _mask(bits)
         found: int = _WORD.unpack_from(self._data, self._first + place % words * 8)[0]
         return found & mask == mask
+
+    def may_hold_many(self, words: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """As `may_hold` for SHA-256 digests as big-endian words, shape (n, 4)."""
+        import numpy as np
+
+        if not self._words:
+            return np.ones(len(words), np.bool_)
+        table = np.frombuffer(self._data, "<u8", self._words, self._first)
+        places = words[:, 1].byteswap() % np.uint64(self._words)
+        bits = words[:, 2].byteswap()
+        masks = np.zeros(len(words), np.uint64)
+        for i in range(PROBES):
+            masks |= np.uint64(1) << (bits >> np.uint64(6 * i) & np.uint64(63))
+        held: npt.NDArray[np.bool_] = table[places.astype(np.int64)] & masks == masks
+        return held

@@ -20,11 +20,12 @@ from holdfast.ledger.snapshot import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from holdfast.ledger.admission import Segments
     from holdfast.ledger.artifact import Reference
     from holdfast.ledger.log import Log, Record
+    from holdfast.ledger.places import Places
     from holdfast.store.protocol import Store
 
 _CHUNK = 65_536
@@ -89,6 +90,13 @@ class Index:
             self.refresh()
         with self._lock:
             return self._lookup.standing(reference)
+
+    def places(self, references: Sequence[Reference]) -> Places | None:
+        """Where many lie that are plain to see; see `Lookup.places`."""
+        if self.behind:
+            self.refresh()
+        with self._lock:
+            return self._lookup.places(references)
 
     def verify(self) -> None:
         """Hash every live segment that this process has not hashed yet; see `Lookup.verify`."""

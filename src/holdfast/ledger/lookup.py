@@ -8,8 +8,10 @@ which a lookup bisects.
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from holdfast.errors import Integrity
 from holdfast.ledger.segment import Extent, SegmentRecord
 
 if TYPE_CHECKING:
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
     from holdfast.ledger.admission import Segments
     from holdfast.ledger.artifact import Reference
+    from holdfast.ledger.places import Places
     from holdfast.ledger.replay import IndexState, SealedSegment
+    from holdfast.ledger.segment_reader import SegmentReader
 
 MERGED_RECORDS = 131_072
 """Segments with more records are searched in their own bytes."""
@@ -25,6 +29,9 @@ MERGED_RECORDS = 131_072
 MERGE_SEGMENTS = 4
 MERGE_LOOKUPS = 64
 """Merge once so many small segments were asked so many times: a single `get` never pays for it."""
+
+MANY = 64
+"""So many references are looked up at once, fewer one by one."""
 
 
 class Location(NamedTuple):
@@ -131,6 +138,42 @@ class Lookup:
             return Standing(foreign, local)
         return Standing(local + foreign, ())
 
+    def places(self, references: Sequence[Reference]) -> Places | None:
+        """The places of `references` that are plain to see, found together; None where asking one
+        by one costs less.
+
+        Raises:
+            Integrity: a segment is missing or damaged.
+        """
+        if len(references) < MANY:
+            return None
+        from holdfast.ledger.places import Search
+
+        state = self._state
+        special = [
+            i
+            for group in (state.inline, state.tombstones, state.erased)
+            if group
+            for i, reference in enumerate(references)
+            if reference in group
+        ]
+        if self._fresh:
+            self._merge_fresh()
+        order, reader = self._order, self._segments.reader
+        search = Search(references, [segment is not None for segment in order], special)
+        for tier in self._tiers:
+            search.in_tier(tier.prefixes, tier.slots)
+        for place in self._direct:
+            if (segment := order[place]) is not None:
+                search.in_segment(place, reader(segment))
+        readers = {}
+        for place in search.wanted():
+            if (segment := order[place]) is not None:
+                # One that has become unreadable is the concern of those that lie in it.
+                with suppress(Integrity):
+                    readers[place] = reader(segment)
+        return search.places(readers)
+
     def find_prefix(self, prefix: str) -> Iterator[Reference]:
         """The references in segments and inline puts whose digest begins with `prefix` (hex);
         some may come twice."""
@@ -171,36 +214,44 @@ class Lookup:
     def _settle(self) -> None:
         """Merge the small segments that came since, if lookups are frequent enough."""
         self._asked += 1
-        if len(self._fresh) < MERGE_SEGMENTS or self._asked < MERGE_LOOKUPS:
-            return
-        small = []
+        if len(self._fresh) >= MERGE_SEGMENTS and self._asked >= MERGE_LOOKUPS:
+            self._merge_fresh()
+
+    def _merge_fresh(self) -> None:
+        large, tiers = [], []
         for place in self._fresh:
             segment = self._order[place]
             if segment is None:
                 continue
-            if len(self._segments.reader(segment)) > MERGED_RECORDS:
-                self._direct.append(place)
+            reader = self._segments.reader(segment)
+            tier = None if len(reader) > MERGED_RECORDS else _tier(place, reader)
+            if tier is None:
+                large.append(place)
             else:
-                small.append((place, segment))
+                tiers.append(tier)
         self._fresh = []
         self._asked = 0
-        if small:
-            self._tiers.append(self._tier(small))
+        self._direct += large
+        if tiers:
+            self._tiers.append(_merge(tiers))
         while len(self._tiers) > 1 and len(self._tiers[-2].slots) < 2 * len(self._tiers[-1].slots):
             last, before = self._tiers.pop(), self._tiers.pop()
             self._tiers.append(_merge([before, last]))
 
-    def _tier(self, small: list[tuple[int, SealedSegment]]) -> Tier:
-        import numpy as np
 
-        from holdfast.ledger.segment_columns import prefixes
+def _tier(place: int, reader: SegmentReader) -> Tier | None:
+    """The records of one segment; None when one of them is malformed: its own bytes are searched
+    then, so that only who meets that record hears of it."""
+    import numpy as np
 
-        tiers = []
-        for place, segment in small:
-            words = prefixes(self._segments.reader(segment))
-            slots = np.arange(len(words), dtype=np.uint64) | np.uint64(place << 32)
-            tiers.append(Tier(words.data, slots.data))
-        return _merge(tiers)
+    from holdfast.ledger.segment_columns import prefixes
+
+    try:
+        words = prefixes(reader)
+    except Integrity:
+        return None
+    slots = np.arange(len(words), dtype=np.uint64) | np.uint64(place << 32)
+    return Tier(words.data, slots.data)
 
 
 def _merge(tiers: list[Tier]) -> Tier:

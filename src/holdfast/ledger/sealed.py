@@ -6,12 +6,12 @@ into memory, which costs less than a map and no descriptor; large ones are mappe
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
-from holdfast.errors import Integrity, from_oserror
+from holdfast.errors import Integrity, NotFound, from_oserror
+from holdfast.store.durable import close_quietly, open_file
 
 if TYPE_CHECKING:
     from holdfast.store.filesystem import FileSystemStore
@@ -29,7 +29,8 @@ HELD_BYTES = 64 * 2**20
 CHUNK = 2**20
 """Longer ranges are read in pieces of this size and are not mapped."""
 
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEAR = 64
+_TOGETHER = 32 * 2**20
 _GAP = 64 * 1024
 _RANGE = 8 * 2**20
 _T = TypeVar("_T")
@@ -53,6 +54,10 @@ class Piece(NamedTuple):
     length: int
 
 
+Range = tuple[str, int, int]
+"""A `Piece` or a plain tuple of its fields."""
+
+
 class Files(Protocol):
     """How sealed files are read. Paths are relative to the ledger's folder."""
 
@@ -62,8 +67,9 @@ class Files(Protocol):
     def read(self, piece: Piece) -> bytes:
         """Exactly these bytes. Raises `NotFound`; `Integrity` when the file ends before."""
 
-    def read_many(self, pieces: Sequence[Piece]) -> list[bytes]:
-        """As `read` for each; neighbouring ranges may be read together."""
+    def read_many(self, pieces: Sequence[Range]) -> Iterator[bytes | None]:
+        """As `read` for each, in order; neighbouring ranges may be read together. None for one
+        that cannot be read: `read` it to learn why."""
 
     def chunks(self, piece: Piece) -> Iterator[bytes]:
         """The bytes of a long range in pieces of up to 1 MiB, in constant memory: not mapped,
@@ -131,12 +137,13 @@ class MappedFiles:
     def __init__(self, store: FileSystemStore, prefix: str) -> None:
         self._calls = store.calls
         self._folder = f"{store.root.rstrip('/')}/{prefix}/"
+        self._folders = store.folders
         self._held: Held[memoryview] = Held()
 
     def open(self, path: str) -> View:
         full, calls = self._folder + path, self._calls
+        fd = self._open(full)
         try:
-            fd = calls.open(full, _READ)
             try:
                 status = calls.stat_open(fd)
                 if status.size > SMALL:
@@ -144,7 +151,7 @@ class MappedFiles:
                 else:
                     data = memoryview(self._read_all(fd, status.size))
             finally:
-                calls.close(fd)
+                close_quietly(calls, fd)
         except OSError as error:
             raise from_oserror(error, "reading", full) from error
         identity = (
@@ -167,14 +174,32 @@ class MappedFiles:
             raise _short(self._folder + path, offset, len(found), length)
         return found
 
-    def read_many(self, pieces: Sequence[Piece]) -> list[bytes]:
-        return [self.read(piece) for piece in pieces]
+    def read_many(self, pieces: Sequence[Range]) -> Iterator[bytes | None]:
+        near: dict[str, memoryview] = {}
+        for path, offset, length in pieces:
+            data = near.get(path)
+            if data is not None and length <= CHUNK:
+                found = bytes(data[offset : offset + length])
+                if len(found) == length:
+                    yield found
+                    continue
+            try:
+                one = self.read(Piece(path, offset, length))
+            except (NotFound, Integrity):
+                yield None
+                continue
+            yield one
+            data = self._held.get(path)
+            if data is not None:
+                if len(near) >= _NEAR:
+                    near.clear()
+                near[path] = data
 
     def chunks(self, piece: Piece) -> Iterator[bytes]:
         full, calls = self._folder + piece.path, self._calls
         at, end = piece.offset, piece.offset + piece.length
+        fd = self._open(full)
         try:
-            fd = calls.open(full, _READ)
             try:
                 while at < end:
                     part = calls.read_at(fd, min(CHUNK, end - at), at)
@@ -183,12 +208,18 @@ class MappedFiles:
                     at += len(part)
                     yield part
             finally:
-                calls.close(fd)
+                close_quietly(calls, fd)
         except OSError as error:
             raise from_oserror(error, "reading", full) from error
 
     def close(self) -> None:
         self._held.clear()
+
+    def _open(self, full: str) -> int:
+        folder = full[: full.rindex("/")]
+        if not self._folders.check(folder):
+            raise NotFound("reading", full)
+        return open_file(self._calls, full)[0]
 
     def _read_all(self, fd: int, size: int) -> bytes:
         parts, at = [], 0
@@ -218,15 +249,28 @@ class FetchedFiles:
             raise _short(self._prefix + path, offset, len(found), length)
         return found
 
-    def read_many(self, pieces: Sequence[Piece]) -> list[bytes]:
-        out: list[bytes] = [b""] * len(pieces)
+    def read_many(self, pieces: Sequence[Range]) -> Iterator[bytes | None]:
+        start = size = 0
+        for i, (_, _, length) in enumerate(pieces):
+            if size and size + length > _TOGETHER:
+                yield from self._read_together(pieces[start:i])
+                start, size = i, 0
+            size += length
+        yield from self._read_together(pieces[start:])
+
+    def _read_together(self, ranges: Sequence[Range]) -> list[bytes | None]:
+        pieces = [Piece(*fields) for fields in ranges]
+        out: list[bytes | None] = [None] * len(pieces)
         for group in _neighbours(pieces):
-            first, last = pieces[group[0]], pieces[group[-1]]
+            first = pieces[group[0]]
             start = first.offset
             end = max(pieces[i].offset + pieces[i].length for i in group)
-            data = self._store.read_range(self._prefix + first.path, start, end - start)
+            try:
+                data = self._store.read_range(self._prefix + first.path, start, end - start)
+            except (NotFound, Integrity):
+                continue
             if len(data) != end - start:
-                raise _short(self._prefix + last.path, start, len(data), end - start)
+                continue
             for i in group:
                 at = pieces[i].offset - start
                 out[i] = data[at : at + pieces[i].length]
