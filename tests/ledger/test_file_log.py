@@ -590,3 +590,17 @@ def test_litter_frames_of_a_logseq_that_was_written_later_are_named_and_harmless
     infos = [f for f in log.verify() if not isinstance(f, Checked)]
     assert [(f.code, f.severity) for f in infos] == [("litter", Severity.INFO)]
     assert log.frame(1, reference_of(b"one")) == artifact_bytes(b"one")
+
+
+def test_a_reader_that_met_frames_of_a_writer_that_died_finds_those_that_took_their_place(store):
+    with FileLog(store) as log:
+        append(log, [inline(b"one")])
+    frame = artifact_bytes(b"never acknowledged" * 20)
+    torn_tail(store, b"", frames=struct.pack("<QI", 2, len(frame)) + frame)
+    with FileLog(store) as reader, FileLog(store) as writer:
+        assert reader.frame(1, reference_of(b"one")) == artifact_bytes(b"one")
+        later = [b"%d" % i * 30 for i in range(40)]
+        for data in later:
+            append(writer, [inline(data)])
+        for logseq, data in reversed(list(enumerate(later, 2))):
+            assert reader.frame(logseq, reference_of(data)) == artifact_bytes(data)

@@ -134,19 +134,21 @@ class FileLog:
                 return read_all_at(self._calls, fd, count, offset)
 
             index = self._index(first, identity)
-            found = index.find(logseq)
-            if found:
+            fresh = not index.end
+            for again in (False, True):
+                if again:
+                    # The index may hold frames above head of a writer that died: the next one cut
+                    # them away and wrote others, at other offsets, in their place.
+                    index = FrameIndex()
+                    self._sidecars[first] = (identity, index)
+                if again or not index.find(logseq):
+                    index.extend(read, size)
                 try:
-                    return pick(found, logseq, reference, read, path)
+                    return pick(index.find(logseq), logseq, reference, read, path)
                 except (Integrity, NotFound):
-                    pass
-            # Not met yet, or met before a writer cut it away and wrote another in its place.
-            fresh = len(found) > 0
-            if fresh:
-                index = FrameIndex()
-                self._sidecars[first] = (identity, index)
-            index.extend(read, size)
-            return pick(index.find(logseq), logseq, reference, read, path)
+                    if again or fresh:
+                        raise
+            raise AssertionError("unreachable")
 
     def append(self, build: Callable[[Head], Sequence[Entry]]) -> tuple[int, int]:
         with self._writing():
