@@ -8,6 +8,8 @@ import pytest
 import holdfast
 from holdfast.errors import AlreadyExists, Denied, Integrity, NotFound
 from holdfast.restore.tree import Tree, remove_tree
+from holdfast.runs import Runs
+from holdfast.store.memory import MemoryStore
 from trees import Node, describe, plain, plant
 
 
@@ -42,6 +44,17 @@ def test_a_run_comes_back_as_it_was_then(repo, tmp_path):
     report = repo.restore(run, tmp_path / "back")
     assert (report.files, report.bytes, report.ok) == (2, 2, True)
     assert describe(tmp_path / "back") == before
+
+
+def test_runs_alone_on_a_store_restore_a_run_too(tmp_path):
+    with Runs(MemoryStore()) as runs:
+        info = runs.create_run("p", "upload")
+        runs.register_file(info.run_id, "sub/a", b"1")
+        runs.complete_run(info.run_id)
+        assert runs.restore(info.run_dir, tmp_path / "back").files == 1
+        assert describe(tmp_path / "back").keys() == {b"sub/a"}
+        with pytest.raises(NotFound):
+            runs.restore("p", tmp_path / "other")
 
 
 def test_a_project_comes_back_as_it_is_now(repo, tmp_path):

@@ -17,6 +17,7 @@ from holdfast.runs.reader import RunReader
 from holdfast.runs.writer import Desk, RunWriter
 
 if TYPE_CHECKING:
+    import os
     from types import TracebackType
     from typing import Self
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from holdfast.clock import Clock, Ids
     from holdfast.records import Checked, CommitSink, Finding, GcReport, ObjectRef
+    from holdfast.restore import RestoreReport
     from holdfast.runs.check import Check
     from holdfast.runs.index import RunIndex
     from holdfast.runs.model import Project, Registered, RunInfo, Source
@@ -246,6 +248,18 @@ class Runs(RunReader):
     def put_artifact(self, run_id: str, artifact_type: str, name: str, data: Buffer) -> str:
         """Write one artifact file into an open run; returns its key from the root."""
         return self.writer(run_id).put_artifact(artifact_type, name, data)
+
+    def restore(self, run: str, target: str | os.PathLike[str]) -> RestoreReport:
+        """Write a run's files as they were to `target`, a new or empty folder.
+
+        Args:
+            run: its id, the first digits of it, or its folder.
+
+        Raises as `holdfast.restore.restore`.
+        """
+        from holdfast.restore import restore
+
+        return restore(self, self.find_run(run).run_id, target)
 
     # upkeep
 
