@@ -12,7 +12,8 @@ import re
 import socket
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from holdfast.clock import Clock, Ids, SystemClock, SystemIds, rfc3339
 from holdfast.digests import sha256_hex
 from holdfast.errors import (
     AlreadyExists,
+    HoldfastError,
+    Integrity,
     Invalid,
     NotFound,
     PathExists,
@@ -54,6 +57,9 @@ REBUILDABLE = ("locks/", "cache/", "runs/metadata.duckdb")
 NETWORK_FILE_SYSTEM = "HOLDFAST_NETWORK_FILE_SYSTEM"
 """Environment variable; `safe` declares that the network file system under a repository keeps locks
 and syncs as a local one does."""
+
+LOG = "ledger/log"
+_AFTER_INIT = ("ledger/blocks", "ledger/index", "ledger/snapshots", "runs")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -261,7 +267,7 @@ def open(
 
     Raises:
         NotFound: there is no repository.
-        Integrity: `holdfast.json` is damaged.
+        Integrity: `holdfast.json` is damaged; for writing: the ledger's log is gone.
         Unsupported: it was made by a later version.
     """
     store = open_store(where, read_only=read_only)
@@ -278,13 +284,49 @@ def open(
         repository = Repository(
             store, config, read_only=read_only, clock=clock, ids=ids, author=author
         )
-        if not read_only and repository.ledger.position() == 0:
-            # A crash between the two steps of `init`.
-            anchor_config(repository)
+        _begin_again(repository)
         return repository
     except BaseException:
         store.close()
         raise
+
+
+def _begin_again(repository: Repository) -> None:
+    """Where the log is empty: `init` crashed between its two steps, or the log is lost.
+
+    Raises:
+        Integrity: it is lost, and the repository is opened for writing: a new log would make
+            litter of everything that the lost one named.
+    """
+    if repository.read_only:
+        # Whatever is wrong with the log, the rest can be read and verified.
+        with suppress(HoldfastError):
+            repository.ledger.fault = lost_log(repository)
+        return
+    if repository.ledger.position() == 0:
+        lost = lost_log(repository)
+        if lost is not None:
+            raise lost
+        anchor_config(repository)
+
+
+def lost_log(repository: Repository) -> Integrity | None:
+    """What is wrong with a log that is empty, where something is there that only comes after its
+    first record; None: nothing is."""
+    ledger, store = repository.ledger, repository.store
+    if ledger.position():
+        return None
+    entries = chain.from_iterable(map(store.list, _AFTER_INIT))
+    later = next((e.path for e in entries if not is_rebuildable(e.path)), None)
+    # Another process may have made the first record, and more, since we looked.
+    if later is None or ledger.position():
+        return None
+    return Integrity(
+        "opening the log",
+        LOG,
+        found=f"no record, but {later}, which came after the first one",
+        hint=f"put {LOG} back from a backup; opened read-only, what the runs hold can be restored",
+    )
 
 
 def anchor_config(repository: Repository) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -153,6 +154,33 @@ def test_an_init_that_was_cut_before_its_commit_is_finished_by_the_next_open(
     with holdfast.open(tmp_path / "cut") as repo:
         assert repo.ledger.commit_record(1).model == "repository"
         assert repo.verify().ok
+
+
+def test_a_lost_log_is_damage_and_not_an_unfinished_init(tmp_path: Path) -> None:
+    with holdfast.init(tmp_path / "r") as repository:
+        references = repository.ledger.put_many([b"%d" % i for i in range(3)])
+    shutil.rmtree(tmp_path / "r" / "ledger" / "log")
+    with pytest.raises(Integrity, match="ledger/log"):
+        holdfast.open(tmp_path / "r")
+    with holdfast.open(tmp_path / "r", read_only=True) as repository:
+        report = repository.verify()
+        assert [(f.code, f.path) for f in report.errors] == [("missing", "ledger/log")]
+        with pytest.raises(Integrity, match="ledger/log"):
+            repository.ledger.get(references[0])
+
+
+def test_runs_can_be_restored_when_the_log_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"content")
+    with holdfast.init(tmp_path / "r") as repository:
+        repository.ingest(tmp_path / "tree", project="P")
+    shutil.rmtree(tmp_path / "r" / "ledger")
+    with pytest.raises(Integrity, match="ledger/log"):
+        holdfast.open(tmp_path / "r")
+    with holdfast.open(tmp_path / "r", read_only=True) as repository:
+        assert not repository.verify().ok
+        repository.restore("P", tmp_path / "out")
+    assert (tmp_path / "out" / "file").read_bytes() == b"content"
 
 
 def test_unknown_features_for_writing_still_let_it_be_read(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from holdfast.clock import Clock, Ids, SystemClock, SystemIds
-from holdfast.errors import Denied
+from holdfast.errors import Denied, Integrity
 from holdfast.ledger import payload as payloads
 from holdfast.ledger.artifact import reference_of
 from holdfast.ledger.commit_index import CommitIndex
@@ -66,6 +66,8 @@ class Ledger:
         self._commits = CommitIndex(self.log)
         self._loading = threading.Lock()
         self._opened: Opened | None = None
+        self.fault: Integrity | None = None
+        """Damage that whoever opened the ledger knows of: what is not found then is not absent."""
 
     # Reading
 
@@ -280,7 +282,9 @@ class Ledger:
     def _open(self) -> Opened:
         with self._loading:
             if self._opened is None:
-                self._opened = open_index(self._place, self._commits, self._cache)
+                opened = open_index(self._place, self._commits, self._cache)
+                opened.index.fault = opened.index.fault or self.fault
+                self._opened = opened
             return self._opened
 
     def _check_writable(self) -> None:

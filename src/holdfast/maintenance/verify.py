@@ -77,7 +77,7 @@ def _guarded(path: str, model: str, steps: Callable[[], Iterable[Step]]) -> Iter
 
 
 def _config(repository: Repository) -> Iterator[Step]:
-    from holdfast.repository import CONFIG, RepositoryConfig
+    from holdfast.repository import CONFIG, LOG, RepositoryConfig, lost_log
 
     data = repository.store.get(CONFIG)
     yield Checked(1, len(data))
@@ -87,6 +87,10 @@ def _config(repository: Repository) -> Iterator[Step]:
         if all(fixed.sha256 != digest for fixed in record.objects):
             message = f"sha256 is {digest}, not what COMMIT {logseq} fixes"
             yield Finding(Severity.ERROR, "digest_mismatch", CONFIG, message, "repository")
+        return
+    lost = lost_log(repository)
+    if lost is not None:
+        yield Finding(Severity.ERROR, "missing", LOG, str(lost), "ledger")
         return
     yield Finding(
         Severity.WARNING,
