@@ -41,6 +41,14 @@ def test_a_bucket_holds_a_repository_like_a_folder(
         "repository",
     ]
     assert len(holdfast("ls", "trips", "--json").json["files"]) == 6
+    assert len(holdfast("log", "trips/notes.txt", "--json").json["versions"]) == 2
+    run = again["sources"][0]
+    journal = f"{run['run_dir']}/journal/00000000000000000001.jsonl"
+    store = server.store(url)
+    assert store.exists(journal)
+    assert not store.exists(f"{run['run_dir']}/journal.jsonl")
+    for what, kind in (("trips/notes.txt", "file"), (run["run_id"], "run"), ("3", "commit")):
+        assert holdfast("show", what, "--json").json["kind"] == kind
     assert holdfast("get", "trips/notes.txt").raw == b"second\n"
     reference = holdfast("put", "-", stdin=b"x" * 100_000).out.strip()
     assert holdfast("get", reference[10:20]).raw == b"x" * 100_000
@@ -50,9 +58,21 @@ def test_a_bucket_holds_a_repository_like_a_folder(
     assert holdfast("snapshot").out == "1\n"
     assert holdfast("restore", "trips", "-o", "back").code == 0
     assert (Path("back") / "data" / "b.bin").read_bytes() == bytes(range(256)) * 16
-    for line in ("status", "verify", "fsck --repair", "gc", "export-log -o log.asl"):
+    assert holdfast("restore", run["run_id"], "-o", "of_run").code == 0
+    for line in (
+        *("status", "verify", "verify --quick", "fsck", "fsck --repair", "gc --dry-run", "gc"),
+        *("export-log -o log.asl", f"show {reference}", "log -n 1 --project trips"),
+    ):
         answer = holdfast(*line.split())
         assert (answer.code, answer.err) == (0, ""), line
+    stored = f"{run['run_dir']}/raw_source/notes.txt"
+    store.delete(stored)
+    store.put(stored, b"secund\n")
+    store.close()
+    answer = holdfast("verify")
+    assert answer.code == ExitCode.INTEGRITY
+    assert stored in answer.out
+    assert holdfast("get", "trips/notes.txt").code == ExitCode.INTEGRITY
 
 
 def test_a_bucket_that_is_not_there_is_one_line(holdfast: Command, server: Server) -> None:
