@@ -14,7 +14,8 @@ import holdfast
 from holdfast.errors import HoldfastError, Invalid, NotFound
 from trees import Node, chain, describe, plain, plant, remove, trees
 
-ingest_module = importlib.import_module("holdfast.ingest.ingest")
+intake = importlib.import_module("holdfast.ingest.intake")
+units = importlib.import_module("holdfast.ingest.units")
 
 
 @pytest.fixture
@@ -237,15 +238,15 @@ def test_an_ignored_file_is_counted_and_left_out(repo, tmp_path):
 def test_an_interrupt_ends_the_run_as_failed_and_keeps_what_was_flushed(
     repo, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(ingest_module, "BATCH_FILES", 10)
-    monkeypatch.setattr(ingest_module, "UNIT_FILES", 10)
+    monkeypatch.setattr(intake, "BATCH_FILES", 10)
+    monkeypatch.setattr(units, "UNIT_FILES", 10)
     plant(tmp_path / "t", {b"f%03d" % n: Node("file", b"%d" % n) for n in range(200)})
 
     def interrupt(done):
         if done.outcomes.get("new_file", 0) >= 20:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ingest_module, "_TICK", 0.0)
+    monkeypatch.setattr(intake, "_TICK", 0.0)
     with pytest.raises(KeyboardInterrupt):
         repo.ingest(tmp_path / "t", progress=interrupt)
     (run,) = repo.runs.list_runs()

@@ -1,9 +1,5 @@
-"""Reading a source's files: hash and copy in one pass, and notice what changes meanwhile.
-
-A file is believed when the same open file has the same size, times and inode before and after it
-was read. The kernel's clock for file times only ticks every few milliseconds: a file touched within
-the present tick could change again without a trace, so it is read in a later one.
-"""
+"""Reading a source's files: hash and copy in one pass, and notice what changes meanwhile
+(`holdfast.ingest.small` says when a file is believed)."""
 
 from __future__ import annotations
 
@@ -11,26 +7,28 @@ import errno
 import hashlib
 import os
 import stat
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.errors import InvalidPath
 from holdfast.ingest.pipe import WriteBehind
+from holdfast.ingest.small import (
+    SMALL,
+    Changed,
+    Read,
+    check_unchanged,
+    open_source,
+    read_whole,
+    settled,
+)
 from holdfast.ingest.walk import File, Skip, because, kind_of
 from holdfast.runs.model import FileEntry
 
 if TYPE_CHECKING:
     from holdfast.runs.writer import RunWriter
 
-SMALL = 1 << 20
-"""Files up to this size, in bytes, are read whole."""
 TRIES = 3
 CHANGED = "changed while read"
-
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_NO_ATIME = getattr(os, "O_NOATIME", 0)
-_COARSE = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
 
 
 class Taken(NamedTuple):
@@ -38,10 +36,6 @@ class Taken(NamedTuple):
 
     entry: FileEntry
     bytes_read: int
-
-
-class _Changed(Exception):
-    """The file is not what it was when it was opened."""
 
 
 class Reader:
@@ -57,13 +51,12 @@ class Reader:
         self,
         run: RunWriter,
         *,
-        read: Callable[[int, int], bytes] = os.read,
+        read: Read = os.read,
         moved: Callable[[int], None] | None = None,
     ) -> None:
         self._run = run
         self._read = read
         self._moved = moved or (lambda size: None)
-        self._flags = _FLAGS | _NO_ATIME
 
     def take(self, file: File) -> Taken | Skip:
         """Read `file` and stage it unless its bytes are those of the current version.
@@ -78,21 +71,19 @@ class Reader:
         total = 0
         for _ in range(TRIES):
             try:
-                fd = self._open(file)
+                fd = open_source(file.name, file.folder.fd)
             except OSError as error:
                 return _refused(file, error)
             try:
-                before = os.fstat(fd)
+                before = settled(fd)
                 if not stat.S_ISREG(before.st_mode):
                     return Skip(file.path, kind_of(before.st_mode))
-                if before.st_ctime_ns >= time.clock_gettime_ns(_COARSE):
-                    before = _in_a_later_tick(fd)
                 total += before.st_size
                 if before.st_size <= SMALL:
                     sha256, stored = self._small(file, fd, before)
                 else:
                     sha256, stored = self._large(file, fd, before)
-            except _Changed:
+            except Changed:
                 continue
             except OSError as error:
                 return _refused(file, error)
@@ -111,27 +102,9 @@ class Reader:
             return Taken(entry, total)
         return Taken(_failed(file, CHANGED), total)
 
-    def _open(self, file: File) -> int:
-        try:
-            return os.open(file.name, self._flags, dir_fd=file.folder.fd)
-        except PermissionError:
-            if not self._flags & _NO_ATIME:
-                raise
-            # Only the owner may leave the access time alone.
-            return os.open(file.name, _FLAGS, dir_fd=file.folder.fd)
-
     def _small(self, file: File, fd: int, before: os.stat_result) -> tuple[str, str | None]:
         size = before.st_size
-        # One byte more than there should be: a file that grew shows at once.
-        data = self._read(fd, size + 1)
-        while len(data) < size:
-            piece = self._read(fd, size + 1 - len(data))
-            if not piece:
-                break
-            data += piece
-        if len(data) != size:
-            raise _Changed
-        _check_unchanged(fd, before)
+        data = read_whole(fd, before, self._read)
         sha256 = hashlib.sha256(data).hexdigest()
         if self._run.predict(file.path, size).sha256 == sha256:
             return sha256, None
@@ -165,30 +138,8 @@ class Reader:
             take(piece)
             self._moved(len(piece))
         if left != 0:
-            raise _Changed
-        _check_unchanged(fd, before)
-
-
-def _check_unchanged(fd: int, before: os.stat_result) -> None:
-    after = os.fstat(fd)
-    if (
-        after.st_ctime_ns != before.st_ctime_ns
-        or after.st_mtime_ns != before.st_mtime_ns
-        or after.st_size != before.st_size
-        or after.st_ino != before.st_ino
-    ):
-        raise _Changed
-
-
-def _in_a_later_tick(fd: int) -> os.stat_result:
-    """The file's status in a tick after its last change, or after half a second: a clock of
-    another machine, or a file that changes all the time."""
-    for _ in range(100):
-        found = os.fstat(fd)
-        if found.st_ctime_ns < time.clock_gettime_ns(_COARSE):
-            break
-        time.sleep(0.005)
-    return found
+            raise Changed
+        check_unchanged(fd, before)
 
 
 def _refused(file: File, error: OSError) -> Taken | Skip:

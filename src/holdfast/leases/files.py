@@ -122,6 +122,11 @@ class FileLease:
     def held(self) -> bool:
         return self._fd != -1 and self._pid == os.getpid()
 
+    def fileno(self) -> int:
+        """The lock file's descriptor: a process that keeps it open holds the lease too, until
+        `close` is called here."""
+        return self._fd
+
     def close(self) -> None:
         """Release; idempotent. In a forked child it only drops the child's copy."""
         fd, self._fd = self._fd, -1

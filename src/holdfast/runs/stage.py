@@ -96,18 +96,25 @@ class StageWriter:
 
 
 class Stage:
-    """The staged files of one run. `put` and `open` may be called from several threads."""
+    """The staged files of one run. `put` and `open` may be called from several threads.
+
+    Attributes:
+        base: what keys of staged files begin with.
+        calls: the system calls of a file-system store, None elsewhere.
+        folder: `base` as an absolute path, on a file-system store; both end with a slash.
+    """
 
     def __init__(self, store: Store, prefix: str, run_dir: str, history: ProjectHistory) -> None:
         self._store = store
         self._prefix = prefix
-        self._base = f"{run_dir[len(prefix) + 1 :]}/{RAW_SOURCE}/"
+        self.base = f"{run_dir[len(prefix) + 1 :]}/{RAW_SOURCE}/"
         self._history = history
         self._lock = threading.Lock()
         self._batch: Batch | None = None
         self._sharer = Sharer(store)
-        self._calls, self._root = seam_of(store)
-        self._longest = OBJECT_PATH_BYTES if self._calls is None else FILE_SYSTEM_PATH_BYTES
+        self.calls, self._root = seam_of(store)
+        self.folder = f"{self._root}/{prefix}/{self.base}"
+        self._longest = OBJECT_PATH_BYTES if self.calls is None else FILE_SYSTEM_PATH_BYTES
         self._waiting: dict[str, Staged] = {}
         self._shared: dict[str, str] = {}
         self._dirty = False
@@ -115,7 +122,7 @@ class Stage:
     def put(self, path: bytes, data: Buffer, sha256: str) -> str:
         """The key (below the prefix) of `data`, staged or stored already."""
         check_source_path(path)
-        known = self._known(path, sha256)
+        known = self.known(path, sha256)
         if known is not None:
             return known
         size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
@@ -123,9 +130,9 @@ class Stage:
         if size >= SHARE_FROM:
             key = self._share(path, sha256)
             if key is not None:
-                return self._note(key, staged)
-        batch = self._batch or self._open_batch()
-        base, prefix = self._base, self._prefix
+                return self.note(key, staged)
+        batch = self._batch or self.batch()
+        base, prefix = self.base, self._prefix
         for twin in range(1, _TWINS):
             key = base + stored_path(path, longest=self._longest, twin=twin)
             try:
@@ -138,7 +145,7 @@ class Stage:
                 if not _is_about_the_name(error):
                     raise
                 key = self._put_aside(batch, path, data)
-            return self._note(key, staged)
+            return self.note(key, staged)
         raise PathExists("staging", repr(path)[1:], found=f"{_TWINS} files of that name")
 
     def _put_aside(self, batch: Batch, path: bytes, data: Buffer) -> str:
@@ -150,7 +157,7 @@ class Stage:
     def open(self, path: bytes) -> StageWriter:
         """A stream into the raw_source file of `path`."""
         check_source_path(path)
-        batch = self._batch or self._open_batch()
+        batch = self._batch or self.batch()
         key = self._free_key(path)
         try:
             writer = batch.open_writer(f"{self._prefix}/{key}")
@@ -163,7 +170,7 @@ class Stage:
 
     def published(self, path: bytes, key: str, writer: Writer, sha256: str, size: int) -> str:
         """End a stream: publish it, or share or name bytes that are there already."""
-        known = self._known(path, sha256)
+        known = self.known(path, sha256)
         if known is not None:
             writer.abort()
             return known
@@ -171,13 +178,17 @@ class Stage:
             shared = self._share(path, sha256)
             if shared is not None:
                 writer.abort()
-                return self._note(shared, Staged(path, sha256, size))
+                return self.note(shared, Staged(path, sha256, size))
         writer.close()
-        return self._note(key, Staged(path, sha256, size))
+        return self.note(key, Staged(path, sha256, size))
 
     def staged(self, key: str) -> Staged | None:
         """What waits under `key` for its registration."""
         return self._waiting.get(key)
+
+    def waiting_keys(self) -> list[str]:
+        """The keys of what waits to be registered."""
+        return list(self._waiting)
 
     def commit(self) -> None:
         """Make everything staged so far durable."""
@@ -203,8 +214,8 @@ class Stage:
         """Remove staged files that turned out not to be needed, as far as that can be done."""
         for key in keys:
             with contextlib.suppress(HoldfastError, OSError):
-                if self._calls is not None:
-                    self._calls.unlink(f"{self._root}/{self._prefix}/{key}")
+                if self.calls is not None:
+                    self.calls.unlink(f"{self._root}/{self._prefix}/{key}")
                 else:
                     self._store.delete(f"{self._prefix}/{key}")
 
@@ -221,20 +232,23 @@ class Stage:
         if batch is not None:
             batch.abort()
 
-    def _open_batch(self) -> Batch:
+    def batch(self) -> Batch:
+        """The batch that staged files belong to."""
         with self._lock:
             if self._batch is None:
                 self._batch = self._store.batch()
             return self._batch
 
-    def _note(self, key: str, staged: Staged) -> str:
+    def note(self, key: str, staged: Staged) -> str:
+        """`staged` lies under `key`, and waits to be registered; returns `key`."""
         self._waiting[key] = staged
         self._dirty = True
         if staged.size >= SHARE_FROM:
             self._shared.setdefault(staged.sha256, key)
         return key
 
-    def _known(self, path: bytes, sha256: str) -> str | None:
+    def known(self, path: bytes, sha256: str) -> str | None:
+        """The key of these bytes, where `path` has or had them as its content; or None."""
         state = self._history.state
         sight = state.current.get(path)
         if sight is not None and sight.line.sha256 == sha256 and sight.line.kind == "file":
@@ -247,7 +261,7 @@ class Stage:
 
     def _share(self, path: bytes, sha256: str) -> str | None:
         existing = self._history.state.shared.get(sha256) or self._shared.get(sha256)
-        if existing is None or self._calls is None:
+        if existing is None or self.calls is None:
             return None
         key = self._free_key(path)
         if self._sharer.share(f"{self._prefix}/{existing}", f"{self._prefix}/{key}"):
@@ -256,7 +270,7 @@ class Stage:
 
     def _free_key(self, path: bytes) -> str:
         for twin in range(1, _TWINS):
-            key = self._base + stored_path(path, longest=self._longest, twin=twin)
+            key = self.base + stored_path(path, longest=self._longest, twin=twin)
             try:
                 if key in self._waiting or self._store.exists(f"{self._prefix}/{key}"):
                     continue
@@ -273,7 +287,7 @@ class Stage:
         if self._store.children(f"{self._prefix}/{key}") != ([], []):
             return False
         above = key.rpartition("/")[0]
-        while len(above) > len(self._base):
+        while len(above) > len(self.base):
             if self._store.exists(f"{self._prefix}/{above}"):
                 return False
             above = above.rpartition("/")[0]
@@ -282,7 +296,7 @@ class Stage:
     def _aside(self, path: bytes) -> str:
         """A name that meets no other: by the path's hash, below ``raw_source`` itself."""
         for twin in range(1, _TWINS):
-            key = f"{self._base}%~{hashlib.sha256(path).hexdigest()}" + (
+            key = f"{self.base}%~{hashlib.sha256(path).hexdigest()}" + (
                 "" if twin == 1 else f"%~{twin}"
             )
             if key not in self._waiting and not self._store.exists(f"{self._prefix}/{key}"):

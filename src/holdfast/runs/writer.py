@@ -11,6 +11,7 @@ from holdfast.clock import rfc3339
 from holdfast.errors import Conflict, HoldfastError, Invalid, StorageFailure
 from holdfast.runs import artifacts
 from holdfast.runs.decide import becomes_removed
+from holdfast.runs.direct import Direct, lease_descriptor
 from holdfast.runs.lines import Counts, FileLine, MarkLine
 from holdfast.runs.model import Prediction, Status
 from holdfast.runs.register import Registrar
@@ -129,6 +130,13 @@ class RunWriter:
         if not self.open:
             raise self._ended()
         return self._stage.open(path)
+
+    def direct(self) -> Direct | None:
+        """What other processes need to create staged files themselves; None where the store cannot
+        have that."""
+        if not self.open:
+            raise self._ended()
+        return Direct.of(self._stage, self._history, lease_descriptor(self._held))
 
     def register(self, entry: FileEntry) -> None:
         """Queue `entry` for the next `flush`.

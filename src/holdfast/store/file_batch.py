@@ -109,6 +109,26 @@ class FileBatch:
             temp = TempFile(self._calls, folder, self._token)
         return FileWriter(temp, full, self._publish)
 
+    @property
+    def syncs_others(self) -> bool:
+        """Whether `commit` makes durable what other processes wrote, too."""
+        return self._shared
+
+    def prepare(self, folder: str) -> None:
+        """Make the folder (an absolute path) for files that another process is to create.
+
+        Raises:
+            Denied, PathExists, StorageFailure, NoSpace: as `put`.
+        """
+        if folder not in self._touched:
+            self._touch(folder)
+
+    def adopt(self, folder: str, path: str) -> None:
+        """Take in the file `path` of a prepared `folder` that another process has created and
+        closed; both absolute. Only where `syncs_others`."""
+        self._touched[folder] = None
+        self._files.append(path)
+
     def commit(self) -> None:
         """Make every file put since the last `commit` durable. The batch can be used on.
 
