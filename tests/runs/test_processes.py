@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import sys
 
-from holdfast.runs import Runs
+from holdfast.runs import FileEntry, Runs
 from holdfast.store.filesystem import FileSystemStore
 from runs_support import problems
 
@@ -61,3 +63,23 @@ def test_four_processes_write_one_project_and_nothing_is_lost(tmp_path):
         assert runs.open_file(version).read().startswith(version.path.rpartition(b"/")[2])
     assert problems(runs) == []
     assert runs.index.query("SELECT count(*) FROM files WHERE NOT is_superseded") == [(75,)]
+
+
+def test_a_forked_child_that_closes_leaves_the_parents_run_and_its_files_alone(tmp_path):
+    runs = Runs(FileSystemStore(str(tmp_path / "r")))
+    writer = runs.begin("p", "work")
+    digest = hashlib.sha256(b"data").hexdigest()
+    stored = writer.stage(b"path", b"data", digest)
+    child = os.fork()
+    if child == 0:
+        try:
+            assert not writer.open
+            runs.close()
+            writer.leave()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    writer.register(FileEntry(path=b"path", size=4, sha256=digest, stored=stored))
+    assert writer.complete().status == "completed"
+    assert problems(runs) == []

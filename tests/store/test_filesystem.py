@@ -558,3 +558,20 @@ def test_a_swap_waits_for_the_lease_and_names_its_holder(tmp_path):
     store = FileSystemStore(tmp_path, leases=Impatient(str(tmp_path / "locks")))
     with store.leases.acquire("cas/" + sha256_hex(b"a")[:2]), pytest.raises(Busy):
         store.compare_and_swap("a", None, b"")
+
+
+def test_a_forked_child_that_aborts_a_batch_leaves_the_parents_files(store):
+    batch = store.batch()
+    batch.put("a", b"1")
+    writer = batch.open_writer("b")
+    writer.write(b"2")
+    child = os.fork()
+    if child == 0:
+        writer.abort()
+        batch.abort()
+        os._exit(0)
+    os.waitpid(child, 0)
+    writer.close()
+    batch.commit()
+    batch.abort()
+    assert (store.get("a"), store.get("b")) == (b"1", b"2")

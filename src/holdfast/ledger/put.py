@@ -90,6 +90,7 @@ class BatchPut:
         self._counts: list[int] = []
         self._extents: list[Extent] = []
         self._kept = False
+        self._pid = os.getpid()
 
     def __len__(self) -> int:
         return len(self._digests)
@@ -249,7 +250,8 @@ class BatchPut:
         if self._writer is not None:
             self._writer.abort()
         self._batch.abort()
-        if not self._kept:
+        # A forked child drops its copy: the files are its parent's.
+        if not self._kept and self._pid == os.getpid():
             for path in self._paths:
                 # What cannot be removed now is litter that a collection finds.
                 with suppress(HoldfastError):

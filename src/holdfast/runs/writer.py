@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,7 +53,6 @@ class RunWriter:
         run_id: UUID.
         run_dir: key of the run's folder from the repository's root, ``runs/<Project>/<run>``.
         project: the `Project`.
-        open: whether the run can still be written.
     """
 
     def __init__(
@@ -80,9 +80,15 @@ class RunWriter:
         self.project = project
         self.run_id = run.begin.run_id
         self.run_dir = run.run_dir
-        self.open = True
+        self._open = True
+        self._pid = os.getpid()
         self._stage = Stage(desk.store, desk.prefix, run.run_dir, history)
         self._registrar = Registrar(history, run.run_dir, desk.prefix, self.run_id, desk.ids)
+
+    @property
+    def open(self) -> bool:
+        """Whether the run can still be written, here: not in a process forked from its own."""
+        return self._open and self._pid == os.getpid()
 
     @property
     def info(self) -> RunInfo:
@@ -323,13 +329,15 @@ class RunWriter:
     def leave(self) -> None:
         """Let go of the run without ending it; idempotent. The next writer of the project ends it
         as `failed`, with what was journalled."""
-        self.open = False
+        if self._pid != os.getpid():
+            return
+        self._open = False
         with contextlib.suppress(HoldfastError, OSError):
             self._stage.leave()
         self._release()
 
     def _release(self) -> None:
-        self.open = False
+        self._open = False
         self._held.close()
 
     def _ended(self) -> Conflict:

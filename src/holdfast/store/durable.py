@@ -212,11 +212,12 @@ class TempFile:
     `write` and `sync` it, then `publish` or `replace`; `discard` at any time before.
     """
 
-    __slots__ = ("_calls", "fd", "path")
+    __slots__ = ("_calls", "_pid", "fd", "path")
 
     def __init__(self, calls: SystemCalls, folder: str, token: Token = random_token) -> None:
         """Open it in `folder`. Raises `OSError`."""
         self._calls = calls
+        self._pid = os.getpid()
         for _ in range(_TRIES):
             self.path = f"{folder}/{TEMP_PREFIX}{token()}"
             try:
@@ -273,9 +274,10 @@ class TempFile:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the temporary file; idempotent."""
+        """Remove the temporary file; idempotent. A forked child only drops its copy."""
         if self.fd >= 0:
-            unlink_quietly(self._calls, self.path)
+            if self._pid == os.getpid():
+                unlink_quietly(self._calls, self.path)
             fd, self.fd = self.fd, -1
             close_quietly(self._calls, fd)
 

@@ -46,6 +46,7 @@ class FileBatch:
         self._files: list[str] = []
         self._touched: dict[str, None] = {}
         self._failed = False
+        self._pid = os.getpid()
         folders.create(root)
         with typed("opening the folder", root):
             # Opened before anything is written: `syncfs` reports what failed since then. One for
@@ -159,10 +160,11 @@ class FileBatch:
 
     def abort(self) -> None:
         """Remove the files put since the last `commit`, as far as the system lets us, and end the
-        batch; idempotent."""
+        batch; idempotent. A forked child only drops its copy: the files are its parent's."""
         files, self._files = self._files, []
-        for path in files:
-            unlink_quietly(self._calls, path)
+        if self._pid == os.getpid():
+            for path in files:
+                unlink_quietly(self._calls, path)
         self._touched = {}
         fd, self._fd = self._fd, -1
         if fd >= 0:
