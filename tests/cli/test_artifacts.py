@@ -9,7 +9,7 @@ import pytest
 
 from cli.conftest import Command
 from holdfast.errors import ExitCode
-from holdfast.ledger.artifact import reference_of
+from holdfast.ledger.artifact import artifact_bytes, reference_of
 
 
 def test_put_prints_the_reference_and_nothing_else(holdfast: Command, made: Path) -> None:
@@ -135,9 +135,32 @@ def test_get_with_json_needs_a_file(holdfast: Command, made: Path) -> None:
 def test_get_finds_files_by_digest_and_by_path(holdfast: Command, filled: Path) -> None:
     data = bytes(range(256)) * 16
     digest = hashlib.sha256(data).hexdigest()
-    assert holdfast("get", f"sha256:{digest}").raw == data
+    for name in (
+        f"sha256:{digest}",
+        f"sha256:{digest[:8]}",
+        f"SHA256:{digest.upper()}",
+        digest[:12],
+    ):
+        assert holdfast("get", name).raw == data, name
+        assert holdfast("show", name, "--json").json["file"]["path"] == "data/b.bin"
     assert holdfast("get", "trips/data/b.bin").raw == data
     assert holdfast("get", "trips/data/none").raw == b""
+
+
+def test_a_digest_that_is_an_artifact_s_and_a_file_s_is_not_guessed(
+    holdfast: Command, made: Path, tmp_path: Path
+) -> None:
+    reference = holdfast("put", "-", stdin=b"bytes").out.strip()
+    (tmp_path / "odd").write_bytes(artifact_bytes(b"bytes"))  # with the artifact's very digest
+    assert holdfast("ingest", "odd").code == 0
+    digits = reference[10:]
+    for line in (("get", digits), ("get", digits[:8]), ("show", digits[:8])):
+        answer = holdfast(*line)
+        assert answer.code == ExitCode.USAGE
+        assert reference in answer.err
+        assert f"sha256:{digits}" in answer.err
+    assert holdfast("get", reference).raw == b"bytes"
+    assert holdfast("get", f"sha256:{digits[:8]}").raw == artifact_bytes(b"bytes")
 
 
 @pytest.mark.parametrize(

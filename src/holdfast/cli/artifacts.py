@@ -57,7 +57,7 @@ def get(
         str,
         typer.Argument(
             metavar="REF|sha256:HEX|PROJECT/PATH",
-            help="An artifact, a stored file by its digest, or a project's current file.",
+            help="An artifact or stored file by its digest (8 digits or more), or a current file.",
         ),
     ],
     output: Annotated[

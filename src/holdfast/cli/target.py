@@ -148,14 +148,28 @@ def find_file(runs: Runs, text: str) -> FileVersion:
 
 
 def find_by_sha256(runs: Runs, text: str) -> FileVersion:
-    """The stored file whose bytes have the digest ``sha256:HEX``. Raises `NotFound`, `Invalid`."""
-    from holdfast.digests import parse_digest
+    """The stored file whose bytes have the digest ``sha256:HEX``, whole or cut.
 
-    digest = parse_digest(text.lower())
-    version = runs.find_sha256(digest.hex) if digest.algorithm == "sha256" else None
-    if version is None:
-        raise NotFound("looking for a file with the digest", str(digest), found="there is none")
-    return version
+    Raises:
+        Invalid: no such digest, or one that fits several; the message lists them.
+        NotFound: there is none.
+    """
+    prefix = text.lower().removeprefix("sha256:")
+    if hex_prefix(prefix) is None:
+        raise Invalid(
+            "reading the digest",
+            repr(text),
+            expected=f"sha256: and {MIN_PREFIX} to 64 hex digits",
+        )
+    return one_of(text, _files_with(runs, prefix), "file with the digest")
+
+
+def _files_with(runs: Runs, prefix: str) -> list[tuple[FileVersion, str]]:
+    """Stored files by the beginning of their SHA-256, with the names of their contents."""
+    if len(prefix) == 64:
+        version = runs.find_sha256(prefix)
+        return [] if version is None else [(version, f"sha256:{prefix}")]
+    return [(v, f"sha256:{v.sha256}") for v in runs.find_sha256_prefix(prefix)]
 
 
 # -- what `get` and `show` take -----------------------------------------------------------------
@@ -163,12 +177,27 @@ def find_by_sha256(runs: Runs, text: str) -> FileVersion:
 
 def find_content(repo: Repository, text: str) -> Content:
     """What `get` shall give for `text`: an artifact, a file by digest, or a project's file."""
+    from holdfast.runs.model import FileVersion
+
     if text.lower().startswith("sha256:"):
         return _file_content(repo, find_by_sha256(repo.runs, text))
-    if text.lower().startswith("asl1:") or ("/" not in text and hex_prefix(text)):
-        reference = find_artifact(repo.ledger, text)
-        return Content(reference.text, lambda: repo.ledger.open_artifact(reference))
-    return _file_content(repo, find_file(repo.runs, text))
+    if text.lower().startswith("asl1:"):
+        return _artifact_content(repo, find_artifact(repo.ledger, text))
+    digits = None if "/" in text else hex_prefix(text)
+    if digits is None:
+        return _file_content(repo, find_file(repo.runs, text))
+    found: list[tuple[Reference | FileVersion, str]] = [
+        (reference, reference.text) for reference in repo.ledger.find(digits)
+    ]
+    found += _files_with(repo.runs, digits)
+    content = one_of(text, found, "artifact or file")
+    if isinstance(content, FileVersion):
+        return _file_content(repo, content)
+    return _artifact_content(repo, content)
+
+
+def _artifact_content(repo: Repository, reference: Reference) -> Content:
+    return Content(reference.text, lambda: repo.ledger.open_artifact(reference))
 
 
 def _file_content(repo: Repository, version: FileVersion) -> Content:
@@ -204,9 +233,7 @@ def find_target(
         found.append((Commit(int(commit[1])), f"commit:{commit[1]}"))
     if "/" not in text and hex_prefix(text):
         found += [(r, r.text) for r in repo.ledger.find(lower)]
-        if len(lower) == 64:
-            version = repo.runs.find_sha256(lower)
-            found += [(version, f"sha256:{lower}")] if version is not None else []
+        found += _files_with(repo.runs, lower)
     found += [(run, f"run {run.run_id}") for run in _runs_named(repo.runs, text)]
     found += _named(repo.runs, text)
     return one_of(text, found, "artifact, run, commit, project or file")

@@ -133,18 +133,27 @@ class RunReader:
 
     def find_sha256(self, sha256: str) -> FileVersion | None:
         """A stored version with these bytes in any project, or None."""
+        return next(self._with_prefix(sha256), None)
+
+    def find_sha256_prefix(self, prefix: str) -> list[FileVersion]:
+        """For each SHA-256 (lowercase hex) that begins so, one stored version; by digest."""
+        found: dict[str, FileVersion] = {}
+        for version in self._with_prefix(prefix):
+            found.setdefault(version.sha256 or "", version)
+        return [found[sha256] for sha256 in sorted(found)]
+
+    def _with_prefix(self, prefix: str) -> Iterator[FileVersion]:
         for project in self._projects.list():
             for run_dir in self._catalog.run_dirs(project):
                 try:
-                    if not reading.find_in_journal(self._journals.whole(run_dir), sha256):
+                    if not reading.find_in_journal(self._journals.whole(run_dir), prefix):
                         continue
                 except NotFound:
                     continue
                 for batch in self._journals.read(run_dir).batches:
                     for line in batch.files:
-                        if line.sha256 == sha256 and line.stored is not None:
-                            return line.version(project.name)
-        return None
+                        if (line.sha256 or "").startswith(prefix) and line.stored is not None:
+                            yield line.version(project.name)
 
     def diff(self, run_a: str, run_b: str) -> RunDiff:
         """What differs between the files of two runs: kind, bytes, or target."""

@@ -161,6 +161,6 @@ class _Verified(io.RawIOBase):
         return count
 
 
-def find_in_journal(data: bytes, sha256: str) -> bool:
-    """Whether a journal's bytes may name these contents: a search, not a parse."""
-    return f'"sha256":"{sha256}","size":'.encode() in data
+def find_in_journal(data: bytes, prefix: str) -> bool:
+    """Whether a journal may name contents whose SHA-256 begins so: a search, not a parse."""
+    return f'"sha256":"{prefix}'.encode() in data
