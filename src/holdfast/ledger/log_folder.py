@@ -10,7 +10,6 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.errors import Integrity, NotFound, from_oserror
@@ -32,6 +31,8 @@ from holdfast.ledger.record import (
 from holdfast.store.durable import close_quietly, open_file, read_all_at
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from holdfast.store.calls import SystemCalls
 
 CHUNK = 2 * MAX_PAYLOAD
@@ -57,6 +58,31 @@ class Listing(NamedTuple):
     logs: list[int]
     sidecars: list[int]
     others: list[str]
+
+
+class Opened:
+    """A file open for reading, with its size; `OSError` within becomes an error that names it."""
+
+    __slots__ = ("_calls", "_fd", "_path")
+
+    def __init__(self, calls: SystemCalls, path: str) -> None:
+        self._calls = calls
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> tuple[int, int]:
+        self._fd, size = open_file(self._calls, self._path)
+        return self._fd, size
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        close_quietly(self._calls, self._fd)
+        if isinstance(error, OSError):
+            raise from_oserror(error, "reading", self._path) from error
 
 
 class LogFolder:
@@ -101,16 +127,9 @@ class LogFolder:
                 others.append(name)
         return Listing(sorted(logs), sorted(sidecars), sorted(others))
 
-    @contextmanager
-    def opened(self, path: str) -> Iterator[tuple[int, int]]:
+    def opened(self, path: str) -> Opened:
         """(descriptor, size) of a file, closed at the end."""
-        fd, size = open_file(self.calls, path)
-        try:
-            yield fd, size
-        except OSError as error:
-            raise from_oserror(error, "reading", path) from error
-        finally:
-            close_quietly(self.calls, fd)
+        return Opened(self.calls, path)
 
     def size(self, path: str) -> int:
         """Size in bytes, or -1 when nothing is there."""

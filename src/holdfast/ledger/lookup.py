@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from contextlib import suppress
+from math import isqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.errors import Integrity
@@ -192,13 +193,13 @@ class Lookup:
         if self._tiers:
             prefix = int.from_bytes(reference.digest[:8].ljust(8, b"\0"), "big")
             for prefixes, slots in self._tiers:
-                at, end = bisect_left(prefixes, prefix), len(prefixes)
+                at, end = _bisect(prefixes, prefix), len(prefixes)
                 while at < end and prefixes[at] == prefix:
                     place, number = slots[at] >> 32, slots[at] & 0xFFFFFFFF
                     segment = self._order[place]
                     if segment is not None:
-                        record = self._segments.reader(segment).record(number)
-                        if record.reference == reference:
+                        record = self._segments.reader(segment).record_if(number, reference)
+                        if record is not None:
                             found.append((place, segment, record))
                     at += 1
         for group in (self._direct, self._fresh):
@@ -237,6 +238,18 @@ class Lookup:
         while len(self._tiers) > 1 and len(self._tiers[-2].slots) < 2 * len(self._tiers[-1].slots):
             last, before = self._tiers.pop(), self._tiers.pop()
             self._tiers.append(_merge([before, last]))
+
+
+def _bisect(prefixes: memoryview, prefix: int) -> int:
+    """`bisect_left`, tried first where uniform prefixes make it likely."""
+    size = len(prefixes)
+    likely, reach = prefix * size >> 64, 4 * isqrt(size)
+    low, high = likely - reach, likely + reach
+    if low <= 0 or prefixes[low - 1] >= prefix:
+        low = 0
+    if high >= size or prefixes[high] < prefix:
+        high = size
+    return bisect_left(prefixes, prefix, low, high)
 
 
 def _tier(place: int, reader: SegmentReader) -> Tier | None:

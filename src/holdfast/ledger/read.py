@@ -248,7 +248,7 @@ class ArtifactReader:
         extents = location.extents
         if extents is None:
             frame = self._log.frame(location.logseq, location.reference)
-            return decode_artifact(frame, location.reference.text).data
+            return decode_artifact(frame, location.reference).data
         if len(extents) == 1:
             block_id, offset, length = extents[0]
             piece = Piece(block_path(block_id), offset, length)

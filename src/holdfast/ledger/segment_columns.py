@@ -162,9 +162,10 @@ def prefixes(reader: SegmentReader) -> npt.NDArray[np.uint64]:
     """
     import numpy as np
 
-    table = digest_table(reader)
-    if table is not None:
-        words = np.ascontiguousarray(table[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+    if digest_table(reader) is not None:
+        header = reader.header
+        digests = np.frombuffer(reader.data, ">u8", 4 * len(reader), header.digests_offset)
+        words = digests[::4].astype(np.uint64)
     else:
         keys = (reader.key(i)[1][:8].ljust(8, b"\0") for i in range(len(reader)))
         words = np.fromiter((int.from_bytes(k, "big") for k in keys), np.uint64, len(reader))

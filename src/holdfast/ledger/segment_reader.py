@@ -106,6 +106,12 @@ class SegmentReader:
         hash_id, digest = self.key(index)
         return self._record(index, Reference(hash_id, digest))
 
+    def record_if(self, index: int, reference: Reference) -> SegmentRecord | None:
+        """As `record`, or None where record `index` has another reference."""
+        if self.key(index) != (reference.hash_id, reference.digest):
+            return None
+        return self._record(index, reference)
+
     def find(self, reference: Reference) -> list[SegmentRecord]:
         """The records of `reference`, ascending by domain; usually none or one."""
         if not self._bloom.may_hold(probe_source(reference)):
