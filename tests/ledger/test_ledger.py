@@ -1,4 +1,4 @@
-"""The ledger on a file system and in memory."""
+"""The ledger on a file system, in memory, and on an object store."""
 
 from __future__ import annotations
 
@@ -20,13 +20,22 @@ from holdfast.ledger.ledger import Ledger
 from holdfast.records import COMMIT_TYPE_TAG, CommitRecord
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
+from s3_servers import moto
+
+__all__ = ["moto"]
 
 LARGE = random.Random(1).randbytes(100_000)
 
 
-@pytest.fixture(params=["files", "memory"])
+@pytest.fixture(params=["files", "memory", "objects"])
 def store(request, tmp_path):
-    return FileSystemStore(tmp_path / "repository") if request.param == "files" else MemoryStore()
+    if request.param == "files":
+        return FileSystemStore(tmp_path / "repository")
+    if request.param == "memory":
+        return MemoryStore()
+    objects = request.getfixturevalue("moto").store()
+    request.addfinalizer(objects.close)
+    return objects
 
 
 @pytest.fixture
