@@ -366,7 +366,9 @@ def test_a_lease_file_is_never_removed(folder):
     assert os.stat(f"{folder}/a/b.lock").st_ino == inode
 
 
-@pytest.mark.parametrize("junk", [b"{", b"[1]\n", b"\xff\xfe\n", b"{}\n", b"9" * 9000])
+@pytest.mark.parametrize(
+    "junk", [b"{", b"[1]\n", b"\xff\xfe\n", b"{}\n", b"9" * 9000, b"[" * 4000 + b"\n"]
+)
 def test_junk_in_a_lease_file_harms_nobody(folder, junk):
     leases = FileLeases(folder)
     lease = leases.acquire("a")

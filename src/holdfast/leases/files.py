@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 _MAX_HOLDER = 4096
+# O_NONBLOCK: a pipe that somebody put there must not make us wait for its writer.
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class LockCalls(Protocol):
@@ -204,6 +207,7 @@ class FileLeases:
         self._command = command
         self._facts: dict[str, Any] | None = None
         self._held: set[FileLease] = set()
+        self._real: set[str] = set()
         self._watches_forks = False
 
     def _watch_forks(self) -> None:
@@ -268,7 +272,8 @@ class FileLeases:
         """A text that names who holds the lease exclusively now, or None when nobody does."""
         path = self._path(name)
         try:
-            fd = self._calls.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self._refuse_symlinks(os.path.dirname(path))
+            fd = self._calls.open(path, os.O_RDONLY | _FLAGS)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -291,23 +296,44 @@ class FileLeases:
     def _open(self, path: str, exclusive: bool) -> int | None:
         """A descriptor, or None where a shared lease needs no lock because none can be made."""
         if exclusive or not self._read_only:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            flags = os.O_RDWR | os.O_CREAT | _FLAGS
+            folder = os.path.dirname(path)
             try:
                 try:
+                    self._refuse_symlinks(folder)
                     return self._calls.open(path, flags)
                 except FileNotFoundError:
-                    self._make_folders(os.path.dirname(path))
+                    self._make_folders(folder)
+                    self._refuse_symlinks(folder)
                     return self._calls.open(path, flags)
             except OSError as error:
                 refused = isinstance(from_oserror(error, ""), Denied)
                 if exclusive or not refused:
                     raise
         try:
-            return self._calls.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self._refuse_symlinks(os.path.dirname(path))
+            return self._calls.open(path, os.O_RDONLY | _FLAGS)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError:
             return None
+
+    def _refuse_symlinks(self, folder: str) -> None:
+        """Look once at the folder of lock files, and at those below it on the way to `folder`: a
+        symlink would have us write to files elsewhere. Raises `Denied`, `FileNotFoundError`."""
+        if folder in self._real:
+            return
+        if folder != self.folder:
+            self._refuse_symlinks(os.path.dirname(folder))
+        try:
+            self._calls.close(self._calls.open(folder, _FOLDER))
+        except NotADirectoryError:
+            raise Denied(
+                "taking a lease in", folder, found="a symlink or a file", expected="a folder"
+            ) from None
+        except PermissionError:
+            pass  # a folder, and one that cannot be listed
+        self._real.add(folder)
 
     def _make_folders(self, folder: str) -> None:
         missing = [folder]
@@ -338,6 +364,6 @@ class FileLeases:
             return None
         try:
             facts = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return "an unknown process"
         return holder_text(facts) if isinstance(facts, dict) else "an unknown process"
