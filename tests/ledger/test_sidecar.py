@@ -14,7 +14,7 @@ from holdfast.ledger.sidecar import FrameIndex, encode_erased, encode_frames, fi
 from ledger_logs import commit, inline, pin
 
 FRAMES = st.lists(
-    st.tuples(st.integers(0, 6), st.none() | st.binary(max_size=40)), min_size=1, max_size=12
+    st.tuples(st.integers(1, 6), st.none() | st.binary(max_size=40)), min_size=1, max_size=12
 )
 
 
@@ -103,6 +103,13 @@ def test_no_bytes_make_an_index_fail(data):
     index = indexed(data)
     assert index.end <= len(data)
     assert all(f.end <= len(data) for f in index)
+
+
+def test_zeros_behind_the_frames_are_a_torn_tail():
+    data = golden([(5, b"five")])
+    index = indexed(data + bytes(1000))
+    assert (index.end, len(index)) == (len(data), 1)
+    assert index.tail_after(5) == len(data)
 
 
 def test_a_file_that_shrinks_while_it_is_read_ends_the_scan():

@@ -28,9 +28,11 @@ from holdfast.ledger.record import HEADER_SIZE, OVERHEAD
 from holdfast.ledger.sidecar import FrameIndex
 from holdfast.records import Finding, Severity
 from holdfast.store.durable import (
+    TempFile,
     close_quietly,
     create_file,
     make_folders,
+    publish_durable,
     read_all_at,
     sync_folder,
 )
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
 
     from holdfast.store.calls import Status, SystemCalls
 
-WRITE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+# O_NONBLOCK: a pipe that somebody put there must not make us wait for its writer.
+WRITE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Tail(NamedTuple):
@@ -270,9 +273,8 @@ class Recovery:
         with self._folder.opened(path) as (fd, size):
             if size <= end:
                 return
-            data = read_all_at(self._calls, fd, size - end, end)
-        target = self._cut_name(logseq, suffix)
-        create_file(self._calls, target, data)
+            target = self._cut_name(logseq, suffix)
+            self._copy(fd, end, size, target)
         fd = self._open(path)
         try:
             self._calls.truncate(fd, end)
@@ -281,7 +283,30 @@ class Recovery:
             raise from_oserror(error, "cutting", path) from error
         finally:
             close_quietly(self._calls, fd)
-        self._report(target, len(data))
+        self._report(target, size - end)
+
+    def _copy(self, fd: int, start: int, end: int, target: str) -> None:
+        """Copy bytes of the open file to the new file `target`, durable on return.
+
+        Zeros become a hole: a file that was only made longer takes no room.
+        """
+        calls = self._calls
+        temp = TempFile(calls, os.path.dirname(target))
+        try:
+            at = start
+            while at < end:
+                data = read_all_at(calls, fd, min(CHUNK, end - at), at)
+                if not data:
+                    break
+                if data.count(0) < len(data):
+                    write_all_at(calls, temp.fd, data, at - start)
+                at += len(data)
+            calls.truncate(temp.fd, at - start)
+            temp.sync()
+        except BaseException:
+            temp.discard()
+            raise
+        publish_durable(calls, temp, target)
 
     def _cut_name(self, logseq: int, suffix: str) -> str:
         make_folders(self._calls, self._folder.cut_path)

@@ -128,7 +128,8 @@ class FrameIndex:
             while position + FRAME_HEADER <= last:
                 logseq, length = unpack(chunk, position - base)
                 after = position + FRAME_HEADER + (0 if length == ERASED else length)
-                if after > size:
+                # No record has logseq 0: zeros are what a power loss leaves of an append.
+                if after > size or not logseq:
                     self.end = position
                     return
                 if logseq < newest:
