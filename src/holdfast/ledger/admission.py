@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CACHE_NAME = "segments.json"
 _SCHEMA = "holdfast.cache.segments/1"
+_MAX_CACHE = 64 * 2**20
+"""Bytes of the cache at most: 200 for each segment. What is longer is not ours."""
 
 Known = tuple[bytes, Identity | None]
 
@@ -133,7 +135,10 @@ class Segments:
         if self._calls is None or self._cache is None:
             return {}
         try:
-            value = json.loads(read_file(self._calls, f"{self._cache}/{CACHE_NAME}"))
+            if not self._calls.stat(self._cache).is_folder:
+                return {}
+            path = f"{self._cache}/{CACHE_NAME}"
+            value = json.loads(read_file(self._calls, path, longest=_MAX_CACHE))
             if value["schema"] != _SCHEMA:
                 return {}
             out: dict[int, Known] = {}
@@ -141,7 +146,15 @@ class Segments:
                 device, inode, size, mtime, ctime = (int(part) for part in identity)
                 out[int(number)] = (bytes.fromhex(sha256), (device, inode, size, mtime, ctime))
             return out
-        except (HoldfastError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (
+            HoldfastError,
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+        ):
             return {}
 
     def _save(self, folder: str) -> None:
@@ -161,7 +174,9 @@ class Segments:
         data = json.dumps(value, separators=(",", ":")).encode()
         try:
             make_folders(self._calls, folder)
+            if not self._calls.stat(folder).is_folder:
+                return  # a symlink: who put it there may want another's file overwritten
             replace_file(self._calls, os.path.join(folder, CACHE_NAME), data)
-        except HoldfastError:
+        except (HoldfastError, OSError):
             # A cache that cannot be written costs the next open a hash of the segments.
             return

@@ -67,6 +67,8 @@ class FileLog:
         self._read_only = read_only
         self._now_ns = (clock or SystemClock()).now_ns
         self._folder = LogFolder(store.calls, store.root, prefix)
+        # The log's files are opened by their paths: no symlink may lead those elsewhere.
+        store.folders.check(self._folder.cut_path)
         self._writer = LogWriter(self._folder, now_ns=self._now_ns, file_size=file_size)
         self._lock = threading.RLock()
         self._head_fd = -1

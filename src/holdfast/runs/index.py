@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -134,7 +135,7 @@ class RunIndex:
         import duckdb
 
         if self.path != IN_MEMORY:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            self._clear_the_way()
         connection = duckdb.connect(
             self.path,
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
@@ -149,6 +150,20 @@ class RunIndex:
             connection.close()
             raise
         return connection
+
+    def _clear_the_way(self) -> None:
+        """DuckDB follows symlinks, and waits for the writer of a pipe: only files may be there."""
+        from holdfast.store.filesystem import FileSystemStore
+
+        folder = os.path.dirname(self.path)
+        if isinstance(self.store, FileSystemStore):
+            self.store.folders.check(folder)
+        os.makedirs(folder, exist_ok=True)
+        for name in (self.path, f"{self.path}.wal", f"{self.path}.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                found = os.lstat(name).st_mode
+                if not stat.S_ISREG(found) and not stat.S_ISDIR(found):
+                    os.unlink(name)
 
     def _remove(self) -> None:
         if self.path == IN_MEMORY:

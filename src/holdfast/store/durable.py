@@ -18,7 +18,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.errors import HoldfastError, NotFound, PathExists, StorageFailure, from_oserror
+from holdfast.errors import (
+    HoldfastError,
+    Integrity,
+    NotFound,
+    PathExists,
+    StorageFailure,
+    from_oserror,
+)
 from holdfast.store.paths import TEMP_PREFIX
 
 if TYPE_CHECKING:
@@ -45,11 +52,18 @@ def random_token() -> str:
 
 @contextlib.contextmanager
 def typed(doing: str, path: str) -> Iterator[None]:
-    """Turn an `OSError` into the typed error for `path`."""
+    """Turn an `OSError` into the typed error for `path`, and bytes that memory cannot hold too."""
     try:
         yield
     except OSError as error:
         raise from_oserror(error, doing, path) from error
+    except MemoryError:
+        raise StorageFailure(
+            doing,
+            path,
+            found="more bytes than there is memory for",
+            hint="look whether the file is what it should be",
+        ) from None
 
 
 def write_all(calls: SystemCalls, fd: int, data: Buffer) -> None:
@@ -111,15 +125,18 @@ def open_file(calls: SystemCalls, path: str, doing: str = "reading") -> tuple[in
     return fd, status.size
 
 
-def read_file(calls: SystemCalls, path: str) -> bytes:
+def read_file(calls: SystemCalls, path: str, *, longest: int | None = None) -> bytes:
     """All bytes of a file.
 
     Raises:
         NotFound: nothing there.
+        Integrity: more than `longest` bytes.
         StorageFailure: it cannot be read, or became shorter meanwhile.
     """
     fd, size = open_file(calls, path)
     try:
+        if longest is not None and size > longest:
+            raise Integrity("reading", path, found=f"{size} bytes", expected=f"at most {longest}")
         with typed("reading", path):
             data = read_all_at(calls, fd, size, 0)
     finally:
