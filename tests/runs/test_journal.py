@@ -198,3 +198,19 @@ def test_the_first_and_the_last_line_can_be_read_alone():
     assert journal.begin_line(data[:600], "j") == BEGIN
     assert journal.end_line(data[-600:]) == END
     assert journal.end_line(journal_of(*WHOLE[:2])[0]) is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"outcome": "stolen"},
+        {"kind": "device"},
+        {"size": -1},
+        {"mtime_ns": "now"},
+        {"file_id": None},
+    ],
+)
+def test_a_last_batch_whose_hash_is_right_is_never_a_torn_tail(values):
+    data, _ = journal_of({"begin": BEGIN}, {"files": [file_line(**values)]})
+    with pytest.raises(Integrity, match="field"):
+        parse(data)

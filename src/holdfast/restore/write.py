@@ -34,7 +34,7 @@ def write_entry(runs: Runs, entry: Entry, *, sync: bool) -> Problem:
     """Write one file or symlink. An `Integrity` or `NotFound` is returned, and nothing left."""
     version, folder = entry.version, entry.folder
     if version.kind == "symlink":
-        if version.target is None:
+        if not version.target or b"\0" in version.target:
             return Integrity("restoring", version.name, found="a symlink without a target")
         os.symlink(version.target, entry.name, dir_fd=folder.fd)
         return _set_link_time(entry)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.errors import HoldfastError, Invalid, NotFound
 from holdfast.runs.artifacts import artifact_folder
-from holdfast.runs.finish import CLAIM, tally
+from holdfast.runs.finish import read_claim, tally
 from holdfast.runs.lines import safe_key
 from holdfast.runs.naming import check_artifact_type, is_uuid, parse_run_folder
 from holdfast.runs.run_record import info_of
@@ -198,11 +198,9 @@ class RunCatalog:
                 if known is not None:
                     yield known.run_id, run_dir
                     continue
-                try:
-                    claim = self._store.get(f"{run_dir}/{CLAIM}")
-                except NotFound:
-                    continue
-                yield claim.decode("ascii", "replace").strip(), run_dir
+                run_id = read_claim(self._store, run_dir)
+                if run_id is not None:
+                    yield run_id, run_dir
 
 
 def _age(name: str) -> tuple[str, int]:

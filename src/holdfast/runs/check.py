@@ -71,7 +71,7 @@ class Check:
             if entry.path != key:
                 yield _unexpected(entry.path)
         try:
-            data = self._store.get(key)
+            data = projects.read(self._store, key)
             yield Checked(1, len(data))
             project = projects.decode(data, key)
             if project.folder != folder:

@@ -11,7 +11,7 @@ from holdfast.errors import HoldfastError, NotFound
 from holdfast.records import Checked, Finding, NullSink, Severity
 from holdfast.runs import journals as places
 from holdfast.runs.artifacts import hash_stored
-from holdfast.runs.finish import CLAIM, INSTRUCTIONS, RUN_JSON
+from holdfast.runs.finish import CLAIM, INSTRUCTIONS, RUN_JSON, read_claim
 from holdfast.runs.journal import Parsed, begin_of
 from holdfast.runs.journals import seam_of
 from holdfast.runs.lines import check_file
@@ -113,11 +113,8 @@ class RunCheck:
         """Whether a process may be writing this run."""
         if self._store.exists(f"{run_dir}/{RUN_JSON}"):
             return False
-        try:
-            run_id = self._store.get(f"{run_dir}/{CLAIM}").decode("ascii", "replace").strip()
-        except NotFound:
-            return False
-        return self._finisher.liveness.alive(run_id)
+        run_id = read_claim(self._store, run_dir)
+        return run_id is not None and self._finisher.liveness.alive(run_id)
 
     def _journal(self, run_dir: str) -> str:
         return f"{run_dir}/{places.FILE if self._journals.grows else places.FOLDER}"
@@ -150,7 +147,8 @@ class RunCheck:
         if name not in files:
             yield _error("missing", key, "the file is gone")
             return
-        found = self._store.get(key)
+        # One byte more than there should be: what is longer is not read whole.
+        found = self._store.read_range(key, 0, len(wanted) + 1)
         yield Checked(1, len(found))
         if found != wanted:
             yield _error(

@@ -16,6 +16,7 @@ from holdfast.records import NullSink, ObjectRef
 from holdfast.runs.artifacts import gather
 from holdfast.runs.journal import parse
 from holdfast.runs.lines import Counts, EndLine
+from holdfast.runs.naming import is_uuid
 from holdfast.runs.run_record import Sealed, commit_of, info_of, seal
 
 if TYPE_CHECKING:
@@ -110,8 +111,9 @@ class Finisher:
         waiting: list[tuple[str, Sealed]] = []
         parent = sealed.record.parent
         folder = sealed.record.project.folder
+        # A forged journal may name itself, or a later run, as the one before it.
         while parent is not None and self.sink.find_commit("run", folder, parent) is None:
-            run = by_id.get(parent)
+            run = by_id.pop(parent, None)
             if run is None:
                 break
             found = self.sealed(run.run_dir)
@@ -136,25 +138,21 @@ class Finisher:
             if self.store.exists(f"{run_dir}/{RUN_JSON}"):
                 history.sealed_runs.add(run_dir)
                 continue
-            run_id = self._run_id(run_dir)
+            run_id = read_claim(self.store, run_dir)
             if run_id is None:
                 continue
             held = self.liveness.take_over(run_id)
             if held is None:
                 continue
             with held:
-                info = self._end_dead(history, name, run_dir)
+                info = self._end_dead(history, name, run_dir, run_id)
             if info is not None:
                 ended.append(info)
         return ended
 
-    def _run_id(self, run_dir: str) -> str | None:
-        try:
-            return self.store.get(f"{run_dir}/{CLAIM}").decode("ascii", "replace").strip()
-        except NotFound:
-            return None
-
-    def _end_dead(self, history: ProjectHistory, name: str, run_dir: str) -> RunInfo | None:
+    def _end_dead(
+        self, history: ProjectHistory, name: str, run_dir: str, run_id: str
+    ) -> RunInfo | None:
         if self.store.exists(f"{run_dir}/{RUN_JSON}"):
             return None
         if not self.journals.exists(run_dir) or not self._mend_tail(run_dir):
@@ -166,6 +164,9 @@ class Finisher:
             return None
         with history.locked():
             run = history.runs[name]
+            if run.begin is None or run.begin.run_id != run_id:
+                # A damaged claim: the lease that was taken is another's, this run may be alive.
+                return None
             if not run.ended:
                 self._fail(history, run)
             return self.seal_and_commit(history, run)
@@ -185,6 +186,16 @@ class Finisher:
             artifacts=gather(self.store, run.run_dir),
             end=self.end_line(history, "failed", DIED, counts, size),
         )
+
+
+def read_claim(store: Store, run_dir: str) -> str | None:
+    """The run id that the folder's claim names; None when there is none, or it is damaged."""
+    try:
+        text = store.read_range(f"{run_dir}/{CLAIM}", 0, 64).decode("ascii", "replace")
+    except NotFound:
+        return None
+    run_id = text.removesuffix("\n")
+    return run_id if run_id != text and is_uuid(run_id) else None
 
 
 def remove_empty(store: Store, run_dir: str) -> None:

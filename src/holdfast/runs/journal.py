@@ -13,13 +13,14 @@ from typing import TypeVar
 
 import msgspec
 
-from holdfast.errors import HoldfastError, Integrity, Unsupported
+from holdfast.errors import HoldfastError, Integrity, ManifestInvalid, Unsupported
 from holdfast.runs.lines import (
     ArtifactLine,
     BeginLine,
     EndLine,
     FileLine,
     MarkLine,
+    check_usable,
 )
 
 JOURNAL_SCHEMA = "holdfast.journal/1"
@@ -149,28 +150,36 @@ def parse(data: bytes, start: Position | None = None, *, name: str = "") -> Pars
         if ends < 0:
             return Parsed(batches, position, len(data) - offset)
         try:
-            batch, digest = _batch(data, offset, begins, ends, position)
-        except Unsupported:
-            raise
-        except HoldfastError as error:
+            closing, digest = _closing(data, offset, begins, ends, position)
+        except Integrity as error:
             if ends + 1 == len(data) and not _skips(data[begins:ends], position):
                 return Parsed(batches, position, len(data) - offset)
-            raise Integrity(
-                "reading the journal",
-                name or None,
-                found=error.found,
-                offset=base + offset,
-                expected=f"batch {position.batches + 1} as it was written",
-            ) from None
+            raise _damaged(name, error, base + offset, position) from None
+        try:
+            batch = _batch(data[offset:begins], closing)
+        except (Integrity, ManifestInvalid) as error:
+            # Its hash is right: it was written whole, and is nothing that may be cut.
+            raise _damaged(name, error, base + offset, position) from None
         batches.append(batch)
         offset = ends + 1
         position = Position(base + offset, batch.number, digest)
     return Parsed(batches, position, 0)
 
 
-def _batch(
+def _damaged(name: str, error: HoldfastError, offset: int, position: Position) -> Integrity:
+    return Integrity(
+        "reading the journal",
+        name or None,
+        found=error.found,
+        offset=offset,
+        expected=f"batch {position.batches + 1} as it was written",
+    )
+
+
+def _closing(
     data: bytes, offset: int, begins: int, ends: int, position: Position
-) -> tuple[Batch, bytes]:
+) -> tuple[ClosingLine, bytes]:
+    """The closing line at ``data[begins:ends]`` of the lines from `offset` on, and the hash."""
     closing = _decode(_closing_decoder, data[begins:ends])
     if _encoder.encode(closing) != data[begins:ends] or not _is_order(closing.order):
         raise Integrity("reading", found="a closing line that is not canonical")
@@ -181,11 +190,15 @@ def _batch(
     digest = _digest(position.hash, body, closing.batch, closing.count, order)
     if digest.hex() != closing.sha256:
         raise Integrity("reading", found="lines that do not have the batch's SHA-256")
-    lines = bytes(body).split(b"\n")
+    return closing, digest
+
+
+def _batch(body: bytes, closing: ClosingLine) -> Batch:
+    lines = body.split(b"\n")
     lines.pop()
     if len(lines) != closing.count:
         raise Integrity("reading", found=f"{len(lines)} lines where {closing.count} are named")
-    batch = Batch(closing.batch, order)
+    batch = Batch(closing.batch, int(closing.order))
     first, last = 0, len(lines)
     if last and lines[0].startswith(_BEGIN):
         batch.begin = _decode(_begin_decoder, lines[0])
@@ -214,7 +227,9 @@ def _batch(
             raise Integrity("reading", found=str(error)) from None
         if len(batch.files) != last - first:
             raise Integrity("reading", found="an empty line")
-    return batch, digest
+        for line in batch.files:
+            check_usable(line)
+    return batch
 
 
 def _skips(line: bytes, position: Position) -> bool:

@@ -227,6 +227,30 @@ def _bad(field: str, value: object) -> ManifestInvalid:
     return ManifestInvalid("reading a file entry", found=f"field {field}: {value!r:.80}")
 
 
+def check_usable(line: FileLine) -> None:
+    """Refuse what the types let through and what no reader could use; much faster than
+    `check_file`, because every line of every journal passes here.
+
+    Raises:
+        ManifestInvalid: names the field.
+    """
+    if line.outcome not in OUTCOMES:
+        raise _bad("outcome", line.outcome)
+    if line.kind not in KINDS:
+        raise _bad("kind", line.kind)
+    if line.size < 0:
+        raise _bad("size", line.size)
+    if line.file_id is None and line.outcome != "failed":
+        raise _bad("file_id", None)
+    when = line.mtime_ns
+    if when is not None and not _DECIMAL.match(when):
+        raise _bad("mtime_ns", when)
+    if line.path_b64 is not None:
+        _unbase64(line.path_b64)
+    if line.target_b64 is not None:
+        _unbase64(line.target_b64)
+
+
 def check_file(line: FileLine) -> None:
     """Refuse values that the types alone let through.
 

@@ -115,6 +115,17 @@ def folder_candidates(name: str) -> Iterator[str]:
         number += 1
 
 
+def is_project_folder(folder: str) -> bool:
+    """Whether a project's folder can have this name: one component, not hidden, not reserved."""
+    return (
+        _PLAIN.match(folder) is not None
+        and "/" not in folder
+        and not folder.startswith(".")
+        and 0 < len(folder.encode(errors="replace")) <= COMPONENT_BYTES
+        and folder.casefold() not in RESERVED_FOLDERS
+    )
+
+
 def sanitise_action(action: str) -> str:
     """The action as part of a folder's name: ``[A-Za-z0-9._-]``, at most 50 characters.
 

@@ -7,6 +7,7 @@ the project's first run.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from typing import TYPE_CHECKING
 
 from holdfast import canonical_json
@@ -17,6 +18,7 @@ from holdfast.runs.naming import (
     RESERVED_FOLDERS,
     check_project_name,
     folder_candidates,
+    is_project_folder,
     is_uuid,
 )
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 PROJECT_SCHEMA = "holdfast.project/1"
 FILE = "project.json"
+MAX_SIZE = 1 << 20
+"""Bytes of a project's file at most."""
 _FIELDS = frozenset(["created", "description", "folder", "id", "name", "schema", "sha256"])
 
 
@@ -67,7 +71,25 @@ def decode(data: bytes, name: str = FILE) -> Project:
     )
     if schema != PROJECT_SCHEMA or encode(project) != data:
         raise ManifestInvalid(doing, name, found="not the SHA-256 that it names")
+    if not is_uuid(project.id):
+        raise ManifestInvalid(doing, name, found=f"field id: {project.id!r:.80}")
+    if not is_project_folder(project.folder):
+        raise ManifestInvalid(doing, name, found=f"field folder: {project.folder!r:.80}")
+    try:
+        check_project_name(project.name)
+    except Invalid as error:
+        raise ManifestInvalid(doing, name, found=f"field name: {error.found}") from None
     return project
+
+
+def read(store: Store, key: str) -> bytes:
+    """The bytes of the project's file `key`. Raises `NotFound`; `ManifestInvalid`: too many."""
+    data = store.read_range(key, 0, MAX_SIZE + 1)
+    if len(data) > MAX_SIZE:
+        raise ManifestInvalid(
+            "reading the project", key, found=f"more than {MAX_SIZE} bytes", offset=MAX_SIZE
+        )
+    return data
 
 
 class Projects:
@@ -156,10 +178,20 @@ class Projects:
         if known is not None:
             return known
         try:
-            data = self._store.get(self.key(folder))
+            data = read(self._store, self.key(folder))
         except NotFound:
             return None
         project = decode(data, self.key(folder))
         # A file system that folds case answers for a twin's folder; the file says whose it is.
+        if _folded(project.folder) != _folded(folder):
+            raise ManifestInvalid(
+                "reading the project",
+                self.key(folder),
+                found=f"the project of the folder {project.folder!r:.80}",
+            )
         self._known[project.folder] = project
         return project
+
+
+def _folded(folder: str) -> str:
+    return unicodedata.normalize("NFC", folder.casefold())
