@@ -30,12 +30,13 @@ LARGE = random.Random(1).randbytes(100_000)
 @pytest.fixture(params=["files", "memory", "objects"])
 def store(request, tmp_path):
     if request.param == "files":
-        return FileSystemStore(tmp_path / "repository")
-    if request.param == "memory":
-        return MemoryStore()
-    objects = request.getfixturevalue("moto").store()
-    request.addfinalizer(objects.close)
-    return objects
+        made = FileSystemStore(tmp_path / "repository")
+    elif request.param == "memory":
+        made = MemoryStore()
+    else:
+        made = request.getfixturevalue("moto").store()
+    yield made
+    made.close()
 
 
 @pytest.fixture
