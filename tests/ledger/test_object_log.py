@@ -426,3 +426,35 @@ def test_a_batch_beyond_64_mebibytes_is_refused(store):
 def test_open_log_picks_the_log_of_objects_for_any_other_store(store):
     with open_log(store) as log:
         assert isinstance(log, ObjectLog)
+
+
+def test_verify_of_a_log_that_is_written_to_meanwhile_finds_nothing_wrong(store):
+    three(store)
+    with ObjectLog(store) as log, ObjectLog(store, hint_every=1) as writer:
+        steps = log.verify()
+        found = [next(steps)]
+        append(writer, [commit("b")])
+        append(writer, [inline(b"four"), pin(4)])
+        found += steps
+    assert [step for step in found if not isinstance(step, Checked)] == []
+
+
+def test_verify_finds_frames_that_were_put_behind_the_back_of_its_listing(store):
+    class Listing(MemoryStore):
+        """Passes over sidecars, as a listing that was past their place when they were put."""
+
+        def list(self, folder=""):
+            return (e for e in super().list(folder) if not e.path.endswith(".commits"))
+
+    passed_over = Listing()
+    for entry in three(store) and store.list():
+        passed_over.put(entry.path, store.get(entry.path))
+    assert problems(ObjectLog(passed_over)) == []
+
+
+def test_a_hint_of_a_batch_that_is_not_there_is_found(store):
+    three(store)
+    path = LOG + "head"
+    replace(store, path, b"%020d %020d %s\n" % (7, 9, b"0" * 64))
+    with ObjectLog(store, read_only=True) as log:
+        assert [finding.path for finding in problems(log)] == [path]
