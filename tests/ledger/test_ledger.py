@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 import subprocess
@@ -17,6 +18,7 @@ from holdfast.ledger import payload as payloads
 from holdfast.ledger import put as put_module
 from holdfast.ledger.artifact import Reference, reference_of
 from holdfast.ledger.ledger import Ledger
+from holdfast.ledger.segment import segment_path
 from holdfast.records import COMMIT_TYPE_TAG, CommitRecord
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
@@ -643,3 +645,31 @@ def test_history_and_small_puts_load_no_numpy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("ask", ["find", "stat"])
+def test_a_segment_that_was_only_recognised_answers_no_prefix_and_no_description(file_store, ask):
+    """A bit rots without a new mtime: the cache of identities calls the segment verified."""
+    cache = f"{file_store.root}/cache"
+    with Ledger(file_store, cache=cache) as ledger:
+        reference = ledger.put_many([b"data" * 50], type_tag=7)[0]
+        ledger.get(reference)
+    path = f"{file_store.root}/ledger/{segment_path(1)}"
+    with open(path, "r+b") as file:
+        data = bytearray(file.read())
+        at = data.index(reference.digest) if ask == "find" else 112 + data[112:].index(b"\7\0\0\0")
+        data[at] ^= 1
+        file.seek(0)
+        file.write(data)
+    status = file_store.calls.stat(path)
+    identity = [status.device, status.inode, status.size, status.mtime_ns, status.ctime_ns]
+    with open(f"{cache}/segments.json", "r+") as file:
+        known = json.load(file)
+        known["segments"]["1"][1] = identity
+        file.seek(0)
+        file.truncate()
+        json.dump(known, file)
+    with Ledger(file_store, cache=cache) as ledger:
+        question = reference.digest.hex()[:12] if ask == "find" else reference
+        with pytest.raises(Integrity, match="SHA-256"):
+            getattr(ledger, ask)(question)

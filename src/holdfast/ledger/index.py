@@ -98,10 +98,11 @@ class Index:
         with self._lock:
             return self._lookup.places(references)
 
-    def verify(self) -> None:
-        """Hash every live segment that this process has not hashed yet; see `Lookup.verify`."""
+    def verify(self, segment_id: int | None = None) -> None:
+        """Hash every live segment, or that one, that this process has not hashed yet; see
+        `Lookup.verify`."""
         with self._lock:
-            self._lookup.verify()
+            self._lookup.verify(segment_id)
 
     def find_prefix(self, prefix: str) -> list[Reference]:
         """The references whose digest begins with `prefix`, ascending."""

@@ -100,13 +100,17 @@ class Lookup:
                 self._fresh.append(len(self._order))
                 self._order.append(segment)
 
-    def verify(self) -> None:
-        """Hash every live segment that this process has not hashed yet.
+    def verify(self, segment_id: int | None = None) -> None:
+        """Hash every live segment, or that one, that this process has not hashed yet.
 
         Raises:
             Integrity: one is missing or damaged.
         """
-        self._segments.verify(self._state.segments.values())
+        live = self._state.segments
+        if segment_id is None:
+            self._segments.verify(live.values())
+        elif segment_id in live:
+            self._segments.verify((live[segment_id],))
 
     def standing(self, reference: Reference) -> Standing:
         """Where `reference` is visible and where it is hidden.

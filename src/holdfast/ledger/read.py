@@ -165,6 +165,8 @@ class ArtifactReader:
         if not _PREFIX.match(prefix):
             raise Invalid("finding", repr(prefix), expected="at least 8 lowercase hex digits")
         self._index.refresh()
+        # That nothing else begins so is an answer too: only verified segments give it.
+        self._index.verify()
         found = set(self._index.find_prefix(prefix))
         commits = self._commits.find_prefix(prefix)
         found.update(r for r in commits if self._commit_logseq(r) is not None)
@@ -240,7 +242,10 @@ class ArtifactReader:
         if location.extents is None:
             artifact = decode_artifact(self._log.frame(logseq, reference), reference.text)
             size, type_tag = len(artifact.data), artifact.type_tag
-        elif not logseq:
+            return ArtifactInfo(reference, size, type_tag, tombstoned, logseq)
+        # Of a segment that was only recognised nothing but digests proves what it says.
+        self._index.verify(location.segment_id)
+        if not logseq:
             logseq = self._commits.seal_of(location.segment_id)
         return ArtifactInfo(reference, size, type_tag, tombstoned, logseq)
 
