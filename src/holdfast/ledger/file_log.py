@@ -353,6 +353,10 @@ class FileLog:
             )
         if last < start:
             return
+        own = self._writer.just_written(start, previous, last)
+        if own is not None:
+            yield from own
+            return
         logs = self._listed(last)
         i = self._folder.find(logs, start)
         mark = self._place(logs, i, start, previous)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from holdfast.errors import Invalid, from_oserror
 from holdfast.ledger.head import (
@@ -19,11 +19,11 @@ from holdfast.ledger.head import (
     newest_slot,
     next_offset,
 )
-from holdfast.ledger.log import Entry, Head
+from holdfast.ledger.log import Entry, Head, Record
 from holdfast.ledger.log_folder import LogFolder, Mark
 from holdfast.ledger.log_recovery import NO_LOG, WRITE, Recovery, Tail, write_all_at
 from holdfast.ledger.payload import Batch, RecordType, decode_payload
-from holdfast.ledger.record import HEADER_SIZE, LOG_HEADER, chain_records
+from holdfast.ledger.record import HEADER_SIZE, LOG_HEADER, chain_records, decode_chain
 from holdfast.ledger.sidecar import FrameIndex, encode_frames
 from holdfast.store.durable import close_quietly, create_file, make_folders, read_all_at
 
@@ -34,6 +34,18 @@ if TYPE_CHECKING:
 FILE_SIZE = 64 * 2**20
 """Bytes at which a new log file begins; a sidecar of that size ends its log file too, so that the
 tail of a sidecar is found in bounded time."""
+
+
+_KEPT = 64 * 2**10
+
+
+class _Written(NamedTuple):
+    """The bytes of the records appended last, the hash before them, and where the log ends."""
+
+    first: int
+    previous: bytes
+    data: bytes
+    tail: Tail
 
 
 def check_batches(entries: Sequence[Entry]) -> None:
@@ -73,6 +85,7 @@ class LogWriter:
         self._log_fd = -1
         self._rotate = False
         self._head_unsynced = False
+        self._written: _Written | None = None
         self.findings: list[Finding] = []
 
     def trust(self, mark: Mark) -> None:
@@ -118,8 +131,9 @@ class LogWriter:
 
     def write(self, entries: Sequence[Entry]) -> Tail:
         """Append `entries` (at least one) durably; where the log ends then."""
-        tail = self._tail
+        tail = before = self._tail
         assert tail is not None
+        assert before is not None
         check_batches(entries)
         first = tail.head.logseq + 1
         data = chain_records(tail.head.record_hash, first, entries)
@@ -141,7 +155,21 @@ class LogWriter:
         self._rotate = self._rotate and not fresh
         self._tail = tail
         self._trusted = Mark(head.logseq, tail.first, tail.end, head.record_hash)
+        previous = before.head.record_hash
+        self._written = _Written(first, previous, data, tail) if len(data) <= _KEPT else None
         return tail
+
+    def just_written(self, start: int, previous: bytes | None, last: int) -> list[Record] | None:
+        """Records `start` to `last`, where they are just what was appended last: no need to read
+        them from the file."""
+        written = self._written
+        if written is None or (start, previous) != (written.first, written.previous):
+            return None
+        if last != written.tail.head.logseq:
+            return None
+        records: list[Record] = []
+        decode_chain(written.data, written.previous, start, into=records)
+        return records
 
     def end(self) -> None:
         """Close the files; before the lease is released."""
