@@ -456,3 +456,15 @@ def test_the_text_of_a_holder_has_the_time_of_its_lease(folder):
         assert "1970-01-01T00:00:01." in leases.holder("a")
     with leases.acquire("a"):
         assert "1970-01-01T00:00:05." in leases.holder("a")
+
+
+def test_who_waited_for_a_lease_file_that_was_removed_holds_the_new_one(folder):
+    holder = FileLeases(folder).acquire("a")
+
+    def sleep(seconds):
+        if holder.held:
+            os.unlink(f"{folder}/a.lock")
+            holder.close()
+
+    with FileLeases(folder, sleep=sleep).acquire("a"), pytest.raises(Busy):
+        FileLeases(folder).acquire("a", timeout=0)

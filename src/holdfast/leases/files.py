@@ -8,7 +8,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from holdfast.clock import Clock, SystemClock, rfc3339
 from holdfast.errors import Denied, from_oserror
@@ -28,6 +28,17 @@ _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
+class Linked(Protocol):
+    """What is asked of an open file: how many names it has."""
+
+    @property
+    def links(self) -> int: ...
+
+
+class _Links(NamedTuple):
+    links: int
+
+
 class LockCalls(Protocol):
     """The system calls that leases need; `holdfast.store.calls.SystemCalls` has them all."""
 
@@ -36,6 +47,7 @@ class LockCalls(Protocol):
     def read_at(self, fd: int, size: int, offset: int) -> bytes: ...
     def write_at(self, fd: int, data: Buffer, offset: int) -> int: ...
     def make_folder(self, path: str) -> None: ...
+    def stat_open(self, fd: int) -> Linked: ...
     def lock(self, fd: int, exclusive: bool) -> bool: ...
     def unlock(self, fd: int) -> None: ...
 
@@ -52,6 +64,10 @@ class OsLockCalls:
     def open(path: str, flags: int, mode: int = 0o666) -> int:
         """As `os.open`, which by itself would make executable files."""
         return os.open(path, flags, mode)
+
+    def stat_open(self, fd: int) -> Linked:
+        """How many names the open file has."""
+        return _Links(os.fstat(fd).st_nlink)
 
     def lock(self, fd: int, exclusive: bool) -> bool:
         """Take the `flock` of the open file, without waiting; false when another has it."""
@@ -244,29 +260,37 @@ class FileLeases:
         if exclusive and self._read_only:
             raise Denied("taking the lease", name, found="the store is open for reading only")
         try:
-            fd = self._open(path, exclusive)
-            if fd is None:
-                return _Unlocked(self._calls, name, self)
-            try:
-                got = _wait(
-                    lambda: self._calls.lock(fd, exclusive) or None,
-                    timeout,
-                    self._clock,
-                    self._sleep,
-                )
-                if not got:
-                    raise busy(name, self._read_holder(fd), timeout)
-                if exclusive:
-                    self._calls.write_at(fd, self._holder_bytes(), 0)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    self._calls.close(fd)
-                raise
+            fd = None
+            # A file whose name is gone keeps nobody out who comes later: take the new one.
+            while fd is None:
+                opened = self._open(path, exclusive)
+                if opened is None:
+                    return _Unlocked(self._calls, name, self)
+                fd = self._locked(opened, name, exclusive, timeout)
         except OSError as error:
             raise from_oserror(error, "taking the lease", path) from error
         lease = FileLease(self._calls, name, exclusive, fd, self)
         self._held.add(lease)
         return lease
+
+    def _locked(self, fd: int, name: str, exclusive: bool, timeout: float | None) -> int | None:
+        """`fd` with its lock taken, or None when the file was removed meanwhile."""
+        kept = -1
+        try:
+            if not _wait(
+                lambda: self._calls.lock(fd, exclusive) or None, timeout, self._clock, self._sleep
+            ):
+                raise busy(name, self._read_holder(fd), timeout)
+            if not self._calls.stat_open(fd).links:
+                return None
+            if exclusive:
+                self._calls.write_at(fd, self._holder_bytes(), 0)
+            kept = fd
+            return kept
+        finally:
+            if kept < 0:
+                with contextlib.suppress(OSError):
+                    self._calls.close(fd)
 
     def holder(self, name: str) -> str | None:
         """A text that names who holds the lease exclusively now, or None when nobody does."""
