@@ -252,17 +252,31 @@ class Intake:
         finally:
             unit.release()
         self._meter.show()
+        self._flush()
+
+    def _flush(self) -> None:
+        """Flush when a batch is full. Where other processes write, go on while it is synced."""
+        run = self._run
         if (
             self._queued >= BATCH_FILES
             or self._queued_bytes >= BATCH_BYTES
             or time.monotonic() - self._flushed >= BATCH_SECONDS
         ):
-            for answer in self._run.flush():
-                outcomes = self._meter.outcomes
-                outcomes[answer.status] = outcomes.get(answer.status, 0) + 1
+            if self._direct is not None:
+                self._count(run.end_flush())
+                run.begin_flush()
+            else:
+                self._count(run.acknowledge())
             self._queued = self._queued_bytes = 0
             self._flushed = time.monotonic()
             self._meter.show()
+        elif self._direct is not None and not run.flushing:
+            self._count(run.end_flush())
+
+    def _count(self, counts: dict[str, int]) -> None:
+        outcomes = self._meter.outcomes
+        for outcome, number in counts.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + number
 
     def _register(self, found: Taken | Found) -> None:
         report = self._report

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,6 +29,10 @@ _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OPEN_LEVELS = 32
 """Levels that keep their descriptor; those above are opened again through ``..``."""
 _IGNORE_FILE_LIMIT = 1 << 20
+
+
+_ENCODING = sys.getfilesystemencoding()
+_MARKS = (b"/", b"\0")
 
 
 class Folder:
@@ -146,7 +151,15 @@ class Walk:
             )
         while self._levels:
             level = self._levels[-1]
-            if level.keys:
+            keys = level.keys
+            if level.ignore is None and level.folder is not None:
+                # Files, one after the other: most of any tree.
+                folder, before = level.folder, self._path + b"/" if self._path else b""
+                while keys and keys[-1][-1:] not in _MARKS:
+                    name = keys.pop()
+                    level.bare = False
+                    yield File(before + name, folder, name)
+            if keys:
                 yield from self._next(level)
             else:
                 yield from self._leave()
@@ -319,7 +332,7 @@ def _listing(fd: int) -> list[bytes]:
     keys = []
     with os.scandir(fd) as entries:
         for entry in entries:
-            name = os.fsencode(entry.name)
+            name = entry.name.encode(_ENCODING, "surrogateescape")
             if entry.is_file(follow_symlinks=False):
                 keys.append(name)
             elif entry.is_dir(follow_symlinks=False):
@@ -332,7 +345,7 @@ def _listing(fd: int) -> list[bytes]:
 
 def _unmarked(key: bytes) -> tuple[bytes, bytes]:
     mark = key[-1:]
-    return (key[:-1], mark) if mark in (b"/", b"\0") else (key, b"")
+    return (key[:-1], mark) if mark in _MARKS else (key, b"")
 
 
 def _read_ignore_file(fd: int, name: bytes, keys: list[bytes]) -> tuple[Pattern, ...]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 Job = TypeVar("Job")
 
-PROGRAM = "import sys; sys.path.append({folder!r}); import small; small.main()"
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = f"import sys; sys.path.append({FOLDER!r}); import small; small.main()"
 _PATIENCE = 5.0
 """Seconds that a worker has for its end, once it is told."""
 
@@ -28,13 +29,12 @@ _PATIENCE = 5.0
 class _Worker(Generic[Job]):
     def __init__(self, lease: int) -> None:
         """Start it. Raises `OSError`."""
-        program = PROGRAM.format(folder=os.path.dirname(os.path.abspath(__file__)))
         self.channel, other = socket.socketpair()
         try:
             # Spawned, never forked: this process may have threads. Alone (-I -S) it starts fast
             # and nobody's settings change what it does.
             self.process = subprocess.Popen(  # noqa: S603 - this very Python
-                [sys.executable, "-I", "-S", "-c", program],
+                [sys.executable, "-I", "-S", "-c", PROGRAM],
                 stdin=other.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -192,4 +192,5 @@ class Workers(Generic[Job]):
     def _end(self, *, kill: bool) -> None:
         workers, self._workers = self._workers, []
         for worker in workers:
-            worker.end(kill=kill)
+            # One that has not even said that it is there need not say good-bye.
+            worker.end(kill=kill or not worker.ready)

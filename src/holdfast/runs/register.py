@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from holdfast.errors import Invalid, one_line
-from holdfast.runs.decide import Content, Decision, Known, decide
+from holdfast.runs.decide import Content, Decision, Known, becomes_removed, decide
 from holdfast.runs.lines import KINDS, Counts, FileLine, text_and_b64
 from holdfast.runs.model import Outcome, Registered
 from holdfast.runs.naming import check_source_path
@@ -14,10 +14,11 @@ from holdfast.runs.state import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from holdfast.clock import Ids
     from holdfast.runs.history import ProjectHistory
-    from holdfast.runs.model import FileEntry
+    from holdfast.runs.model import FileEntry, WalkedRoots
     from holdfast.runs.stage import Stage
 
 _ERROR_LENGTH = 1000
@@ -28,16 +29,21 @@ _MESSAGES = {
     Outcome.PROCESSED_AGAIN: "File content unchanged, but never processed successfully",
     Outcome.FAILED: "File could not be taken in",
 }
+_TEXTS = {outcome: outcome.value for outcome in Outcome}
+_FAILED = Decision(Outcome.FAILED)
+_NEW = Decision(Outcome.NEW_FILE)
 
 
 @dataclass(slots=True)
 class Decided:
-    """What a batch of entries became: journal lines, answers, staged keys nobody needs."""
+    """What a batch of entries became: journal lines, answers, staged keys nobody needs, and how
+    many of each outcome."""
 
     lines: list[FileLine] = field(default_factory=list)
     answers: list[Registered] = field(default_factory=list)
     unneeded: list[str] = field(default_factory=list)
     failures: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class Registrar:
@@ -74,52 +80,88 @@ class Registrar:
         if found:
             raise Invalid("registering", repr(entry.path)[1:], found=found)
 
-    def decide(self, entries: Sequence[FileEntry], now: str) -> Decided:
+    def decide(self, entries: Sequence[FileEntry], now: str, *, answers: bool = True) -> Decided:
         """Decide each entry in turn; a later one sees what the earlier became.
 
         The caller holds the project's lease and has taken in every journal.
+
+        Args:
+            answers: whether they are wanted; they cost as much as the rest.
 
         Raises:
             Invalid: bytes that are neither staged nor stored.
         """
         state = self._history.state
+        sights, superseded = state.current, state.older
         out = Decided()
-        pending: dict[bytes, list[FileLine]] = {}
+        lines = out.lines
+        # Most paths come once and are new: no list for those.
+        pending: dict[bytes, FileLine] = {}
+        more: dict[bytes, list[FileLine]] = {}
         for entry in entries:
             path = entry.path
-            earlier = pending.get(path)
+            current = older = None
             if entry.error is not None:
-                decision = Decision(Outcome.FAILED)
-                current = older = None
+                decision = _FAILED
+            elif path not in sights and path not in pending and path not in superseded:
+                decision = _NEW
             else:
                 content = Content(entry.kind, entry.sha256, entry.target)
-                sight = state.current.get(path)
+                earlier = more.get(path) or ([pending[path]] if path in pending else None)
+                sight = sights.get(path)
                 current = earlier[-1] if earlier else None if sight is None else sight.line
-                if current is None and path not in state.older:
-                    decision = Decision(Outcome.NEW_FILE)
-                    older = None
-                else:
-                    older = self._older(path, content, earlier)
-                    decision = decide(
-                        content,
-                        None if current is None else self._known(current),
-                        None if older is None else self._known(older),
-                        seen=True,
-                    )
+                older = self._older(path, content, earlier)
+                decision = decide(
+                    content,
+                    None if current is None else self._known(current),
+                    None if older is None else self._known(older),
+                    seen=True,
+                )
             line = self._line(entry, decision, current, older, now)
-            out.lines.append(line)
-            out.answers.append(self._answer(entry, decision, line, current))
+            lines.append(line)
+            if answers:
+                out.answers.append(self._answer(entry, decision, line, current))
             if decision.outcome is Outcome.FAILED:
                 out.failures += 1
+            elif path in pending:
+                more.setdefault(path, [pending[path]]).append(line)
             else:
-                pending.setdefault(path, []).append(line)
+                pending[path] = line
             if entry.stored is not None and line.stored != entry.stored:
                 out.unneeded.append(entry.stored)
-        for line in out.lines:
-            self._count(line)
+        self._count(lines, out.counts)
+        for outcome, number in out.counts.items():
+            self._counts[outcome] = self._counts.get(outcome, 0) + number
         return out
 
-    def removed(self, line: FileLine, now: str) -> FileLine:
+    def absent(
+        self,
+        walked: WalkedRoots | None,
+        *,
+        source: str | None,
+        seen: AbstractSet[bytes],
+        begin_order: int,
+        now: str,
+    ) -> list[FileLine]:
+        """Lines for the current paths that a whole walk of `source` did not meet."""
+        if walked is None or source is None or not walked.whole:
+            return []
+        unread = frozenset(path.rstrip(b"/") for path in walked.unread)
+        return [
+            self._removed(sight.line, now)
+            for path, sight in sorted(self._history.state.current.items())
+            if path not in seen
+            and becomes_removed(
+                path,
+                last_source=sight.source,
+                source=source,
+                last_order=sight.order,
+                begin_order=begin_order,
+                unread=unread,
+            )
+        ]
+
+    def _removed(self, line: FileLine, now: str) -> FileLine:
         """The line that says that the current version `line` is absent now."""
         return FileLine(
             created=now,
@@ -141,18 +183,21 @@ class Registrar:
             target_b64=line.target_b64,
         )
 
-    def counted(self) -> tuple[Counts, int]:
-        """(files by outcome, bytes stored anew) of what was decided."""
-        return Counts(**self._counts), self._bytes
+    def counted(self, *, removed: int) -> tuple[Counts, int]:
+        """(files by outcome, bytes stored anew) of what was decided; `removed` come on top."""
+        return Counts(**self._counts, removed=removed), self._bytes
 
-    def _count(self, line: FileLine) -> None:
-        self._counts[line.outcome] = self._counts.get(line.outcome, 0) + 1
-        if (
-            line.outcome in ("new_file", "new_version")
-            and line.stored is not None
-            and line.stored.startswith(self._own)
-        ):
-            self._bytes += line.size
+    def _count(self, lines: list[FileLine], counts: dict[str, int]) -> None:
+        own = self._own
+        for line in lines:
+            outcome = line.outcome
+            counts[outcome] = counts.get(outcome, 0) + 1
+            if (
+                line.stored is not None
+                and outcome in ("new_file", "new_version")
+                and line.stored.startswith(own)
+            ):
+                self._bytes += line.size
 
     def _older(
         self, path: bytes, content: Content, earlier: list[FileLine] | None
@@ -221,7 +266,7 @@ class Registrar:
             kind=entry.kind,
             mode=entry.mode,
             mtime_ns=None if entry.mtime_ns is None else str(entry.mtime_ns),
-            outcome=outcome.value,
+            outcome=_TEXTS[outcome],
             path=path,
             path_b64=path_b64,
             processed=processed,
@@ -241,7 +286,7 @@ class Registrar:
         same = decision.same is not None and current is not None
         return Registered(
             path=entry.path,
-            status=outcome.value,
+            status=_TEXTS[outcome],
             message=_MESSAGES[outcome],
             file_id=line.file_id,
             file_hash=line.sha256,

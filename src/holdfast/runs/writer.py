@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from holdfast.clock import rfc3339
 from holdfast.errors import Conflict, HoldfastError, Invalid, StorageFailure
 from holdfast.runs import artifacts
-from holdfast.runs.decide import becomes_removed
 from holdfast.runs.direct import Direct, lease_descriptor
-from holdfast.runs.lines import Counts, FileLine, MarkLine
+from holdfast.runs.lines import MarkLine
 from holdfast.runs.model import Prediction, Status
 from holdfast.runs.register import Registrar
 from holdfast.runs.stage import Stage
+from holdfast.runs.syncing import Syncing
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from holdfast.runs.history import ProjectHistory, TakenRun
     from holdfast.runs.liveness import Held
     from holdfast.runs.model import FileEntry, Project, Registered, RunInfo, WalkedRoots
+    from holdfast.runs.register import Decided
     from holdfast.runs.stage import StageWriter
     from holdfast.store.protocol import Store
 
@@ -77,6 +78,7 @@ class RunWriter:
         self._lock = threading.RLock()
         self._seen: set[bytes] = set()
         self._failures = 0
+        self._syncing: Syncing | None = None
         self.project = project
         self.run_id = run.begin.run_id
         self.run_dir = run.run_dir
@@ -173,31 +175,73 @@ class RunWriter:
             StorageFailure, NoSpace, Denied: nothing of this flush is acknowledged, and the run can
                 only be left: the next writer of the project ends it as `failed`.
         """
+        decided = self._flush(answers=True)
+        return [] if decided is None else decided.answers
+
+    def acknowledge(self) -> dict[str, int]:
+        """As `flush`, and says only how many of each outcome there were."""
+        decided = self._flush(answers=False)
+        return {} if decided is None else decided.counts
+
+    def begin_flush(self) -> None:
+        """Begin to flush what is queued now: in a thread, so that more can be staged and registered
+        meanwhile. `end_flush`, `flush` and `complete` end it; one at a time."""
         if not self.open:
             raise self._ended()
+        self.end_flush()
+        entries, marks = self._take_queue()
+        if entries or marks:
+            self._syncing = Syncing(self._stage.commit, entries, marks)
+
+    @property
+    def flushing(self) -> bool:
+        """Whether a flush that was begun would be waited for."""
+        return self._syncing is not None and self._syncing.going_on
+
+    def end_flush(self) -> dict[str, int]:
+        """End what `begin_flush` began, if anything: as `acknowledge`."""
+        syncing, self._syncing = self._syncing, None
+        if syncing is None:
+            return {}
+        with self._breaking():
+            syncing.wait()
+            return self._journal(syncing.entries, syncing.marks, answers=False).counts
+
+    def _flush(self, *, answers: bool) -> Decided | None:
+        if not self.open:
+            raise self._ended()
+        self.end_flush()
+        entries, marks = self._take_queue()
+        if not entries and not marks:
+            return None
+        with self._breaking():
+            self._stage.commit()
+            return self._journal(entries, marks, answers=answers)
+
+    def _take_queue(self) -> tuple[list[FileEntry], list[str]]:
         with self._lock:
             entries, self._queue = self._queue, []
             marks, self._marks = self._marks, []
-        if not entries and not marks:
-            return []
-        with self._breaking():
-            self._stage.commit()
-            with self._history.locked():
-                self._check_held()
-                now = rfc3339(self._desk.clock.now_ns())
-                decided = self._registrar.decide(entries, now)
-                self._history.append(
-                    self._run,
-                    files=decided.lines,
-                    marks=[MarkLine(file_id=file_id, processed=now) for file_id in marks],
-                )
+        return entries, marks
+
+    def _journal(self, entries: list[FileEntry], marks: list[str], *, answers: bool) -> Decided:
+        """Decide and journal entries whose bytes are durable."""
+        with self._history.locked():
+            self._check_held()
+            now = rfc3339(self._desk.clock.now_ns())
+            decided = self._registrar.decide(entries, now, answers=answers)
+            self._history.append(
+                self._run,
+                files=decided.lines,
+                marks=[MarkLine(file_id=file_id, processed=now) for file_id in marks],
+            )
         unneeded = self._stage.waiting(decided)
         self._stage.settle(entry.stored for entry in entries if entry.stored is not None)
         self._stage.discard(unneeded)
         self._failures += decided.failures
         if self._run.source is not None:
             self._seen.update(entry.path for entry in entries)
-        return decided.answers
+        return decided
 
     def artifact_path(self, artifact_type: str) -> str:
         """The folder where the caller writes artifacts of `artifact_type` (``[a-z0-9_]{1,64}``):
@@ -245,7 +289,7 @@ class RunWriter:
                 found=f"status {status!r}",
                 expected="completed, completed_with_errors or failed",
             )
-        self.flush()
+        self.acknowledge()
         if status is None:
             status = Status.COMPLETED_WITH_ERRORS if self._failures else Status.COMPLETED
         return self._end(str(status), error, walked)
@@ -254,8 +298,8 @@ class RunWriter:
         """End the run as `failed`; what was flushed before stays valid, the rest is dropped."""
         if not self.open:
             raise self._ended()
-        with self._lock:
-            self._queue, self._marks = [], []
+        self._take_queue()
+        self._drop_syncing()
         return self._end(str(Status.FAILED), message or "failed without a message", None)
 
     def _end(self, status: str, error: str | None, walked: WalkedRoots | None) -> RunInfo:
@@ -265,14 +309,14 @@ class RunWriter:
             put_out = artifacts.gather(self._desk.store, self.run_dir)
             with self._history.locked():
                 self._check_held()
-                removed = [] if walked is None else self._removed(walked)
-                counts, size = self._registrar.counted()
-                counts = Counts(
-                    **{
-                        **{name: getattr(counts, name) for name in counts.__struct_fields__},
-                        "removed": len(removed),
-                    }
+                removed = self._registrar.absent(
+                    walked,
+                    source=self._run.source,
+                    seen=self._seen,
+                    begin_order=self._begin_order,
+                    now=rfc3339(self._desk.clock.now_ns()),
                 )
+                counts, size = self._registrar.counted(removed=len(removed))
                 self._history.append(
                     self._run,
                     files=removed,
@@ -296,26 +340,6 @@ class RunWriter:
                 hint="begin a new run",
             )
 
-    def _removed(self, walked: WalkedRoots) -> list[FileLine]:
-        source = self._run.source
-        if source is None or not walked.whole:
-            return []
-        unread = frozenset(path.rstrip(b"/") for path in walked.unread)
-        now = rfc3339(self._desk.clock.now_ns())
-        return [
-            self._registrar.removed(sight.line, now)
-            for path, sight in sorted(self._history.state.current.items())
-            if path not in self._seen
-            and becomes_removed(
-                path,
-                last_source=sight.source,
-                source=source,
-                last_order=sight.order,
-                begin_order=self._begin_order,
-                unread=unread,
-            )
-        ]
-
     @contextlib.contextmanager
     def _breaking(self) -> Iterator[None]:
         """After an error inside nothing more is written: what lies on the store is not known."""
@@ -325,6 +349,13 @@ class RunWriter:
             self._history.usable = False
             self.leave()
             raise
+
+    def _drop_syncing(self) -> None:
+        """Wait for a flush that was begun, and forget it: nothing of it is journalled."""
+        syncing, self._syncing = self._syncing, None
+        if syncing is not None:
+            with contextlib.suppress(HoldfastError, OSError):
+                syncing.wait()
 
     def leave(self) -> None:
         """Let go of the run without ending it; idempotent. The next writer of the project ends it

@@ -155,7 +155,7 @@ class FileBatch:
         except BaseException:
             self._failed = True
             self._touched = {}
-            self._files = files + self._files
+            self._files[:0] = files  # others may be adding
             raise
 
     def abort(self) -> None:
