@@ -247,10 +247,10 @@ class Denied(HoldfastError):
 
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EISDIR})
 # ELOOP: a symlink where O_NOFOLLOW forbids one.
 _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP})
 _MISSING = frozenset({errno.ENOENT, errno.ENOTDIR})
-_BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ})
 
 
 def from_oserror(error: OSError, doing: str, target: object = None) -> HoldfastError:

@@ -90,6 +90,12 @@ class Repository:
         self.clock: Clock = clock or SystemClock()
         self.ids: Ids = ids or SystemIds()
         self.author = author or default_author()
+        try:
+            self.author.encode()
+        except UnicodeEncodeError:
+            raise Invalid(
+                "naming the author", repr(self.author), found="a lone surrogate"
+            ) from None
         self.cache = cache if cache is not None else _cache_folder(store, config)
         self._runs: Runs | None = None
         self._lock = threading.Lock()
@@ -247,6 +253,8 @@ def _init_store(store: Store, clock: Clock, ids: Ids, author: str | None) -> Rep
     try:
         store.put(CONFIG, config.to_bytes())
     except PathExists:
+        if not store.exists(CONFIG):
+            raise  # a file stands where a folder of the way must be
         raise AlreadyExists(
             "making a repository in", store.url, found="another process has just made one"
         ) from None
@@ -381,9 +389,9 @@ def open_store(
 
 def default_author() -> str:
     """Who commits: `HOLDFAST_AUTHOR`, else user@host."""
-    named = os.environ.get("HOLDFAST_AUTHOR")
+    named = os.environb.get(b"HOLDFAST_AUTHOR")
     if named:
-        return named
+        return named.decode("utf-8", "backslashreplace")
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

@@ -51,9 +51,7 @@ def test_an_empty_artifact_comes_back_empty(holdfast: Command, made: Path) -> No
     assert (answer.code, answer.raw) == (0, b"")
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("missing", ExitCode.NOT_FOUND), (".", ExitCode.STORAGE)]
-)
+@pytest.mark.parametrize(("name", "code"), [("missing", ExitCode.NOT_FOUND), (".", ExitCode.USAGE)])
 def test_put_of_what_cannot_be_read_names_it(
     holdfast: Command, made: Path, name: str, code: int
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.conftest import Command
-from holdfast.cli import history
-from holdfast.cli import main as main_module
+from holdfast.cli import entry, history
 from holdfast.cli.main import main
 from holdfast.cli.session import Session
 from holdfast.errors import ExitCode, HoldfastError
@@ -175,7 +175,11 @@ def test_run_takes_the_process_arguments(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["holdfast", "--version"])
-    assert main_module.run() == 0
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert entry.run() == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().out.startswith("holdfast ")
 
 

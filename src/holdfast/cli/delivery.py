@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from holdfast.cli.output import writing
 from holdfast.errors import Invalid, PathExists, from_oserror
 
 if TYPE_CHECKING:
@@ -25,15 +26,18 @@ def to_stdout(chunks: Iterable[bytes]) -> int:
     Raises:
         Invalid: standard output is a terminal and the bytes are not plain text.
     """
-    sys.stdout.flush()
+    with writing():
+        sys.stdout.flush()
     out = sys.stdout.buffer
     if sys.stdout.isatty():
         chunks = _only_text(chunks)
     total = 0
     for chunk in chunks:
-        out.write(chunk)
+        with writing():
+            out.write(chunk)
         total += len(chunk)
-    out.flush()
+    with writing():
+        out.flush()
     return total
 
 

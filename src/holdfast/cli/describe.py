@@ -62,6 +62,14 @@ def project_fields(project: Project) -> dict[str, Any]:
     }
 
 
+def modified(version: FileVersion) -> str | None:
+    """When the file was modified, RFC 3339; None where that has no year of four digits."""
+    try:
+        return None if version.mtime_ns is None else rfc3339(version.mtime_ns)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def file_fields(version: FileVersion) -> dict[str, Any]:
     """A file version, or a run's sight of one."""
     out: dict[str, Any] = {
@@ -71,7 +79,7 @@ def file_fields(version: FileVersion) -> dict[str, Any]:
         "size": version.size,
         "sha256": version.sha256,
         "mode": None if version.mode is None else f"{version.mode:04o}",
-        "mtime": None if version.mtime_ns is None else rfc3339(version.mtime_ns),
+        "mtime": modified(version),
         "outcome": version.outcome,
         "run_id": version.run_id,
         "created": version.created,

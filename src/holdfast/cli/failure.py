@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from holdfast.errors import one_line
 
@@ -22,21 +22,25 @@ def report(error: dict[str, Any], code: int, as_json: bool) -> int:
         text = one_line(f"holdfast: {error['message']}")
     try:
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         silence_stdout()
     try:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
-    except (BrokenPipeError, ValueError):
-        pass  # nobody reads it; the exit code still says it
+    except (OSError, ValueError):
+        _silence(sys.stderr)  # nobody reads it; the exit code still says it
     return int(code)
 
 
 def silence_stdout() -> None:
     """Send what is still buffered nowhere, so that the interpreter's own flush stays quiet."""
+    _silence(sys.stdout)
+
+
+def _silence(stream: TextIO) -> None:
     try:
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
+        os.dup2(null, stream.fileno())
         os.close(null)
     except (OSError, ValueError):
         pass

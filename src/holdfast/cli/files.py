@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast.cli.describe import file_fields, named_fields, project_fields
+from holdfast.cli.describe import file_fields, modified, named_fields, project_fields
 from holdfast.cli.history import short_time
 from holdfast.cli.output import count, path_fields, path_text, size_text
 from holdfast.cli.session import Session
-from holdfast.clock import rfc3339
 from holdfast.errors import ExitCode, NotFound
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def ls(
         [
             (
                 size_text(v.size) if v.kind == "file" else v.kind,
-                short_time(None if v.mtime_ns is None else rfc3339(v.mtime_ns)),
+                short_time(modified(v)),
                 *([v.outcome] if run else []),
                 _name(v),
             )

@@ -31,7 +31,7 @@ def log(
         typer.Argument(metavar="PATH", help="Only this file's versions: PROJECT/PATH."),
     ] = None,
     limit: Annotated[
-        int, typer.Option("-n", "--limit", min=1, help="How many, newest first.")
+        int, typer.Option("-n", "--limit", min=1, max=2**63 - 1, help="How many, newest first.")
     ] = 20,
     project: Annotated[
         str | None, typer.Option("--project", help="Only runs of this project.")

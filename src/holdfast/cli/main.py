@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from holdfast.cli.failure import BROKEN_PIPE, report, silence_stdout
-from holdfast.errors import ExitCode, HoldfastError, Invalid, from_oserror
-
-
-def run() -> int:
-    """Run the process's command line and return its exit code (console script)."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            # A name that the terminal's encoding cannot show must not end the command.
-            stream.reconfigure(errors="backslashreplace")
-    return main(sys.argv[1:])
+from holdfast.cli.output import writing
+from holdfast.errors import (
+    ExitCode,
+    HoldfastError,
+    Invalid,
+    NotFound,
+    StorageFailure,
+    from_oserror,
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,7 +28,8 @@ def main(argv: Sequence[str]) -> int:
     as_json, debug = "--json" in flags, "--debug" in flags
     try:
         code = _run_command(argv)
-        sys.stdout.flush()
+        with writing():
+            sys.stdout.flush()
     except BrokenPipeError:
         silence_stdout()
         return BROKEN_PIPE
@@ -45,8 +46,13 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         if debug:
             _show_traceback()
-        typed = from_oserror(error, "using", error.filename)
+        typed = _typed(error)
         return report(typed.to_json(), typed.exit_code, as_json)
+    except MemoryError:
+        if debug:
+            _show_traceback()
+        out_of_memory = StorageFailure("running the command", found="there is not enough memory")
+        return report(out_of_memory.to_json(), out_of_memory.exit_code, as_json)
     except Exception as error:
         if debug:
             _show_traceback()
@@ -85,6 +91,21 @@ def _usage_error(error: Any) -> Invalid:
     command = context.command_path if context is not None else "holdfast"
     message = " ".join(error.format_message().split()).rstrip(".")
     return Invalid(f"reading the command line: {message}", hint=f"see `{command} --help`")
+
+
+def _typed(error: OSError) -> HoldfastError:
+    """An `OSError` that nobody below knew anything about."""
+    if error.filename is not None:
+        return from_oserror(error, "using", os.fsdecode(error.filename))
+    try:
+        os.getcwd()
+    except OSError:
+        return NotFound(
+            "using the working folder",
+            found="it is not there any more",
+            hint="change to another folder",
+        )
+    return from_oserror(error, "using", "a file or standard output")
 
 
 def _show_traceback() -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from holdfast.errors import one_line
+from holdfast.errors import from_oserror, one_line
 
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
@@ -34,6 +35,25 @@ def has_colours(stream: TextIO) -> bool:
     )
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn a failure of standard output (a full disk) into the typed error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        typed = from_oserror(error, "writing to", "standard output")
+        typed.hint = "only the answer could not be written; what the command did stays done"
+        raise typed from None
+
+
+def write(text: str) -> None:
+    """Write `text` to standard output."""
+    with writing():
+        sys.stdout.write(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """Standard output of one command."""
@@ -44,18 +64,17 @@ class Output:
         """The command's whole answer, with ``--json``: one JSON object, ASCII, one line."""
         import json
 
-        json.dump(value, sys.stdout, separators=(",", ":"))
-        sys.stdout.write("\n")
+        write(json.dumps(value, separators=(",", ":")) + "\n")
 
     def line(self, text: str = "", style: str | None = None) -> None:
         """One line for people; nothing with ``--json``."""
         if not self.json:
-            sys.stdout.write(styled(one_line(text), style, sys.stdout) + "\n")
+            write(styled(one_line(text), style, sys.stdout) + "\n")
 
     def result(self, text: str) -> None:
         """One line for people and scripts, never styled."""
         if not self.json:
-            sys.stdout.write(one_line(text) + "\n")
+            write(one_line(text) + "\n")
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Aligned columns; a column whose head begins with ``>`` is aligned to the right."""
@@ -68,7 +87,7 @@ class Output:
         for number, row in enumerate([names, *cells]):
             parts = [_pad(*part) for part in zip(row, widths, right, strict=True)]
             text = "  ".join(parts).rstrip()
-            sys.stdout.write(styled(text, None if number else "dim", sys.stdout) + "\n")
+            write(styled(text, None if number else "dim", sys.stdout) + "\n")
 
     def next(self, command: str) -> None:
         """The next useful command; only when a person looks at both streams."""

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import builtins
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.digests import sha256_hex
-from holdfast.errors import Conflict, Denied, Invalid, NotFound, PathExists, Unsupported
+from holdfast.errors import (
+    Conflict,
+    Denied,
+    Invalid,
+    InvalidPath,
+    NotFound,
+    PathExists,
+    Unsupported,
+)
 from holdfast.leases import FileLeases
 from holdfast.store.calls import OsCalls, SystemCalls, is_network_kind
 from holdfast.store.durable import (
@@ -78,6 +87,16 @@ class FileSystemStore:
         read_only: bool = False,
         network_file_system_is_safe: bool = False,
     ) -> None:
+        if sys.getfilesystemencoding().lower() not in ("utf-8", "utf8"):
+            raise Unsupported(
+                "opening the store",
+                os.fspath(root),
+                found=f"file names in {sys.getfilesystemencoding()}",
+                expected="UTF-8, whatever the locale",
+                hint="start Python with PYTHONUTF8=1",
+            )
+        if "\0" in os.fspath(root):
+            raise InvalidPath("opening the store", repr(root), found="NUL")
         self.root = os.path.abspath(root)
         self.calls: SystemCalls = OsCalls() if calls is None else calls
         self.read_only = read_only
