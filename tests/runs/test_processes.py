@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from holdfast.runs import FileEntry, Runs
+from holdfast.store.calls import OsCalls
 from holdfast.store.filesystem import FileSystemStore
 from runs_support import problems
 
@@ -83,3 +84,21 @@ def test_a_forked_child_that_closes_leaves_the_parents_run_and_its_files_alone(t
     writer.register(FileEntry(path=b"path", size=4, sha256=digest, stored=stored))
     assert writer.complete().status == "completed"
     assert problems(runs) == []
+
+
+def test_a_reader_meets_no_damage_at_any_moment_of_a_run(tmp_path):
+    root = str(tmp_path / "r")
+    seen = []
+
+    class Watched(OsCalls):
+        """Looks from outside, as another process does, before each write."""
+
+        def write(self, fd, data):
+            seen.append([run.status for run in Runs(FileSystemStore(root)).list_runs()])
+            return os.write(fd, data)
+
+    runs = Runs(FileSystemStore(root, calls=Watched()))
+    with runs.run("work", project="p") as writer:
+        writer.stage(b"path", b"data", hashlib.sha256(b"data").hexdigest())
+    assert [] in seen
+    assert ["in_progress"] in seen

@@ -114,22 +114,26 @@ class Journals:
                     "appending to the journal", run_dir, found="another writer's batch"
                 ) from None
             return
-        from holdfast.store.durable import sync_folder
+        from holdfast.store.durable import create_file
 
         path = f"{self._root}/{run_dir}/{FILE}"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        if not position.size:
-            flags |= os.O_CREAT | os.O_EXCL
-        self._write(self._calls, path, flags, position.size, data)
-        if not position.size:
-            sync_folder(self._calls, os.path.dirname(path))
+        if position.size:
+            self._write(self._calls, path, position.size, data)
+            return
+        try:
+            # Whole or absent: readers take a journal without its begin line for a damaged one.
+            create_file(self._calls, path, data)
+        except PathExists:
+            raise Conflict(
+                "appending to the journal", path, found="a journal of another writer"
+            ) from None
 
-    def _write(self, calls: SystemCalls, path: str, flags: int, size: int, data: bytes) -> None:
+    def _write(self, calls: SystemCalls, path: str, size: int, data: bytes) -> None:
         from holdfast.store.durable import write_all
 
         doing = "appending to the journal"
         try:
-            fd = calls.open(path, flags)
+            fd = calls.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 found = calls.stat_open(fd).size
                 if found != size:
@@ -146,8 +150,6 @@ class Journals:
                     raise
             finally:
                 calls.close(fd)
-        except FileExistsError:
-            raise Conflict(doing, path, found="a journal of another writer") from None
         except OSError as error:
             raise from_oserror(error, doing, path) from error
 
