@@ -108,7 +108,7 @@ def test_a_file_that_nobody_knows_is_named_and_no_error(repo, tmp_path):
 
 def test_a_stray_file_of_somebody_else_leaves_fsck_with_nothing_to_do(repo, tmp_path):
     (run_dir,) = [run.run_dir for run in repo.runs.list_runs()]
-    strays = ["stray", "runs/stray", f"{run_dir}/stray", "ledger/index/stray"]
+    strays = ["stray", "runs/stray", f"{run_dir}/stray", "ledger/index/stray", "ledger/log/stray"]
     for path in strays:
         (tmp_path / "repo" / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "repo" / path).write_bytes(b"x")

@@ -193,7 +193,7 @@ class FileLogCheck:
             else:
                 path = self._folder.shown(f"{self._folder.path}/{name}")
                 text = "not a file of the log"
-                yield Finding(Severity.WARNING, "unexpected_file", path, text, MODEL)
+                yield Finding(Severity.INFO, "unexpected_file", path, text, MODEL)
 
     def _check_file(
         self, first: int, before: bytes | None, last: int
