@@ -1,7 +1,8 @@
 """The one door: `init` and `open` give a `Repository`, which wires every model to the ledger.
 
 On disk: `holdfast.json` names the repository and what must be known to open it; the ledger's first
-COMMIT (model 0) fixes its bytes. Everything under `REBUILDABLE` can be deleted at any time.
+COMMIT (model 0) fixes its bytes. Everything under `REBUILDABLE` can be deleted while no process
+has the repository open.
 """
 
 from __future__ import annotations

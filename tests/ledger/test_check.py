@@ -204,3 +204,22 @@ def test_damage_in_the_log_calls_nothing_litter(tmp_path):
         assert "litter" not in [f.code for f in found]
         with pytest.raises(HoldfastError):
             ledger.collect(dry_run=False)
+
+
+def test_a_log_from_an_older_copy_is_damage_and_what_it_does_not_name_is_no_litter(store):
+    with Ledger(store) as ledger:
+        ledger.put(b"first")
+        older = {entry.path: store.get(entry.path) for entry in store.list("ledger/log")}
+        filled(ledger)
+    newer = {entry.path for entry in store.list("ledger")}
+    for entry in list(store.list("ledger/log")):
+        store.delete(entry.path)
+    store.put_many(older.items())
+    with Ledger(store, read_only=True) as ledger:
+        assert [f.path for f in findings(ledger)] == ["ledger/log"]
+    with Ledger(store) as ledger:
+        errors = [f for f in findings(ledger) if f.severity is Severity.ERROR]
+        assert [f.path for f in errors] == ["ledger/log"]
+        list(ledger.repair())
+        ledger.collect(dry_run=False)
+    assert {path for path in newer if "/log/" not in path} <= {e.path for e in store.list("ledger")}

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from holdfast.errors import Busy, Denied, HoldfastError, Integrity, NotFound
+from holdfast.errors import Busy, Denied, HoldfastError, Integrity, NotFound, Unsupported
 from holdfast.ledger.block import block_path, parse_block_path
 from holdfast.ledger.payload import RecordType, SnapshotAnchor, payload_of
 from holdfast.ledger.replay import Anchor, IndexState
 from holdfast.ledger.segment import parse_segment_path, segment_path
 from holdfast.ledger.segment_reader import SegmentReader
-from holdfast.ledger.snapshot import parse_snapshot_path, snapshot_path
+from holdfast.ledger.snapshot import decode_snapshot, parse_snapshot_path, snapshot_path
 from holdfast.ledger.write import writers_lease
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def take_inventory(place: Place, *, leased: bool = False) -> Inventory:
         if not kept_out:
             # What writers added meanwhile may be named by records just read.
             _list_files(place, inventory)
+        if inventory.fault is None:
+            inventory.fault = _ended_early(place, inventory)
     return inventory
 
 
@@ -125,6 +127,32 @@ def litter(place: Place, inventory: Inventory) -> list[tuple[str, int]]:
     blocks = lost_blocks(place, inventory) or ()
     lost += [(block_path(i), inventory.blocks[i]) for i in blocks]
     return [(f"{place.prefix}/{path}", size) for path, size in lost if path in inventory.early]
+
+
+def _ended_early(place: Place, inventory: Inventory) -> Integrity | None:
+    """What is wrong where a snapshot was written farther on in the log than the log goes: the log
+    came from an older copy, and what it does not name is no litter."""
+    head = inventory.state.position
+    for snapshot_id in inventory.lost_snapshots():
+        name = snapshot_path(snapshot_id)
+        if name not in inventory.early or snapshot_id in inventory.anchors:
+            continue
+        path = f"{place.prefix}/{name}"
+        try:
+            logseq = decode_snapshot(place.store.get(path), path).logseq
+        except (Integrity, NotFound, Unsupported):
+            continue
+        # Asked again: a reader may have come while a writer was taking in what a crash had left.
+        if logseq > head + 1 and logseq > place.log.head().logseq + 1:
+            return Integrity(
+                "reading the log",
+                f"{place.prefix}/log",
+                found=f"an end at record {head}",
+                expected=f"record {logseq - 1} at least, on which {path} was written",
+                hint="an older copy of the log was put here? Put the newest one back",
+                logseq=head,
+            )
+    return None
 
 
 def _paths(inventory: Inventory) -> set[str]:
