@@ -66,8 +66,13 @@ class CommitRecord:
     message: str | None = None
 
     def to_bytes(self) -> bytes:
-        """The record's canonical bytes."""
-        return canonical_json.dumps(
+        """The record's canonical bytes.
+
+        Raises:
+            Invalid: a field that `from_bytes` would refuse: such a record, once in the log, would
+                stop everybody who looks for a commit.
+        """
+        data = canonical_json.dumps(
             {
                 "schema": COMMIT_SCHEMA,
                 "model": self.model,
@@ -85,6 +90,8 @@ class CommitRecord:
                 "nonce": self.nonce,
             }
         )
+        self.from_bytes(data)
+        return data
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CommitRecord:
@@ -99,6 +106,11 @@ class CommitRecord:
         except Invalid as error:
             raise ManifestInvalid("reading a commit record", found=str(error)) from None
         return _commit_from_json(value)
+
+
+def is_input(text: object) -> bool:
+    """Whether `text` names something that a run can have read."""
+    return isinstance(text, str) and _INPUT.match(text) is not None
 
 
 def _bad(field_name: str, found: object) -> ManifestInvalid:

@@ -16,8 +16,9 @@ import pytest
 
 import holdfast
 from holdfast import canonical_json
-from holdfast.errors import HoldfastError, ManifestInvalid
+from holdfast.errors import HoldfastError, Invalid, ManifestInvalid
 from holdfast.runs.journal import Batch, Position, encode_batch, parse
+from holdfast.runs.model import Source
 
 SPARSE = 1 << 40
 MEMORY = 1 << 30
@@ -343,3 +344,20 @@ def test_a_claim_with_the_id_of_another_run_ends_no_run(repo):
     with holdfast.open(repo) as opened:
         opened.fsck(repair=True)
     assert not (first / "run.json").exists()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"inputs": [".."]},
+        {"inputs": ["commit:0"]},
+        {"inputs": ["\ud800"]},
+        {"instructions": "\ud800"},
+        {"source": Source("folder", "\ud800")},
+        {"source": Source("folder", "x", "\ud800")},
+    ],
+)
+def test_a_run_that_no_record_can_tell_of_is_not_begun(golden, repo, tmp_path, values):
+    with holdfast.open(repo) as opened, pytest.raises(Invalid):
+        opened.runs.begin("proj", "act", **values)
+    assert use_all(repo, golden / "source", tmp_path / "out") == []

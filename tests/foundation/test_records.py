@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast import canonical_json
-from holdfast.errors import HoldfastError, ManifestInvalid, Unsupported
+from holdfast.errors import HoldfastError, Invalid, ManifestInvalid, Unsupported
 from holdfast.records import CommitRecord, ObjectRef
 
 RECORD = CommitRecord(
@@ -71,3 +72,30 @@ def test_a_mutated_record_is_another_record_or_a_typed_error(at: int, flip: int)
     except HoldfastError:
         return
     assert record.to_bytes() == bytes(data)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"inputs": ("..",)},
+        {"inputs": ("commit:0",)},
+        {"model": "nothing"},
+        {"nonce": "x"},
+        {"time": "now"},
+        {"author": "\udcff"},
+        {"objects": (ObjectRef("", 1, "0" * 64),)},
+    ],
+)
+def test_a_record_that_no_reader_takes_is_not_written(values):
+    right = CommitRecord(
+        model="run",
+        name="p",
+        id="i",
+        objects=(),
+        time="2026-01-02T03:04:05.000000000Z",
+        nonce="0" * 32,
+        author="me",
+    )
+    assert CommitRecord.from_bytes(right.to_bytes()) == right
+    with pytest.raises(Invalid):
+        dataclasses.replace(right, **values).to_bytes()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.clock import rfc3339
 from holdfast.errors import HoldfastError, Invalid, PathExists
+from holdfast.records import is_input
 from holdfast.runs.finish import CLAIM, INSTRUCTIONS, remove_empty
 from holdfast.runs.history import TakenRun
 from holdfast.runs.journal import JOURNAL_SCHEMA
@@ -45,6 +46,18 @@ def open_run(
     folder_action = sanitise_action(action)
     if len(action) > ACTION_TEXT:
         raise Invalid("beginning the run", repr(action[:40]), found=f"{len(action)} characters")
+    inputs = list(inputs)
+    for item in inputs:
+        if not is_input(item):
+            raise Invalid(
+                "beginning the run with the input",
+                repr(item),
+                expected="commit:<logseq>, asl1:<hash id>:<hex> or sha256:<hex>",
+            )
+    texts = (author, instructions, *((source.kind, source.url, source.commit) if source else ()))
+    for text in texts:
+        if text is not None and any("\ud800" <= c <= "\udfff" for c in text):
+            raise Invalid("beginning the run", repr(text)[:80], found="a lone surrogate")
     if instructions is not None and len(instructions.encode()) > INSTRUCTIONS_BYTES:
         raise Invalid("beginning the run", "instructions", found="more than 1 MiB")
     run_id = desk.ids.uuid4()
@@ -58,7 +71,7 @@ def open_run(
                 action=action,
                 author=author,
                 created=rfc3339(now),
-                inputs=list(inputs),
+                inputs=inputs,
                 instructions=instructions,
                 nonce=desk.ids.token(16),
                 project=ProjectLine(folder=project.folder, id=project.id, name=project.name),
