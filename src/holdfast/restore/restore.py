@@ -163,6 +163,7 @@ class _Restorer:
         self._report = report
         self._start = len(prefix) + 1 if prefix else 0
         self._leaves: frozenset[bytes] = frozenset()
+        self._clean: set[bytes] = set()
         self._progress = progress
         self._jobs = jobs
         self._calls = OsCalls()
@@ -280,11 +281,13 @@ class _Restorer:
     def _below_a_leaf(self, path: bytes) -> bool:
         """Whether a folder on the way to `path` is a file or a symlink of another source of the
         project: then that one is restored, whichever thread is faster."""
-        at = path.find(b"/", self._start)
-        while at >= 0:
-            if path[:at] in self._leaves:
+        folder, new = path.rpartition(b"/")[0], []
+        while len(folder) > self._start and folder not in self._clean:
+            if folder in self._leaves:
                 return True
-            at = path.find(b"/", at + 1)
+            new.append(folder)
+            folder = folder.rpartition(b"/")[0]
+        self._clean.update(new)
         return False
 
     def _write_all(self, unit: list[Entry]) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -24,6 +25,7 @@ class Tree:
         self._root = Folder(os.dup(root))
         self._names: list[bytes] = []
         self._folders: list[Folder | None] = []
+        self._identities: list[tuple[int, int]] = []
         self._made: list[tuple[bytes, ...]] = []
 
     def folder(self, path: tuple[bytes, ...]) -> Folder:
@@ -69,6 +71,7 @@ class Tree:
             raise NotADirectoryError(error.errno, error.strerror) from None
         self._names.append(name)
         self._folders.append(folder)
+        self._identities.append(_identity(folder.fd))
         if len(self._folders) > _OPEN_LEVELS:
             outer = self._folders[-1 - _OPEN_LEVELS]
             if outer is not None:
@@ -77,9 +80,14 @@ class Tree:
 
     def _pop(self) -> None:
         self._names.pop()
+        self._identities.pop()
         folder = self._folders.pop()
-        if folder is not None:
-            folder.release()
+        if folder is None:
+            return
+        if self._folders and self._folders[-1] is None:
+            # From below rather than from the root, which would take as many steps as levels.
+            self._folders[-1] = _above(folder, self._identities[-1])
+        folder.release()
 
     def sync(self, fsync: Callable[[int], None]) -> None:
         """Make the entries of every folder that was made, and of the root, durable."""
@@ -96,6 +104,20 @@ class Tree:
         while self._names:
             self._pop()
         self._root.release()
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
+def _above(folder: Folder, identity: tuple[int, int]) -> Folder | None:
+    """The folder above, or None when that is not the one that it was made in."""
+    fd = os.open("..", _OPEN, dir_fd=folder.fd)
+    if _identity(fd) == identity:
+        return Folder(fd)
+    os.close(fd)
+    return None
 
 
 def _descend(root: Folder, names: list[bytes]) -> Folder:
@@ -120,14 +142,20 @@ def remove_tree(parent: int, name: bytes) -> None:
     except FileNotFoundError:
         return
     names: list[bytes] = []
+    way: list[tuple[int, int]] = []
     try:
         while True:
             inner = _clear(here)
             if inner is not None:
                 below = os.open(inner, _OPEN, dir_fd=here)
                 names.append(inner)
+                way.append(_identity(here))
             elif names:
-                below = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=here)
+                below = os.open("..", _OPEN, dir_fd=here)
+                if _identity(below) != way.pop():
+                    # Moved by somebody: what lies around it now is not ours to remove.
+                    os.close(below)
+                    raise OSError(errno.ESTALE, "a folder was moved while it was removed")
                 os.rmdir(names.pop(), dir_fd=below)
             else:
                 break

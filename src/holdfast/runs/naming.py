@@ -198,17 +198,21 @@ def stored_path(path: bytes, *, longest: int = FILE_SYSTEM_PATH_BYTES, twin: int
         text = path.decode()
     except UnicodeDecodeError:
         text = ""
-    if text and len(path) <= KEPT_BYTES and _PLAIN.match(text) and _TEMPORARY not in text:
+    if text and _PLAIN.match(text) and _TEMPORARY not in text and _fits(path):
         encoded = text
     else:
         encoded = "/".join(_component(part) for part in path.split(b"/"))
-        if len(encoded.encode()) > longest:
-            encoded = "%~" + hashlib.sha256(path).hexdigest()
+    if len(encoded) > longest or (not encoded.isascii() and len(encoded.encode()) > longest):
+        encoded = "%~" + hashlib.sha256(path).hexdigest()
     if twin == 1:
         return encoded
     suffix = f"%~{twin}"
     head, slash, last = encoded.rpartition("/")
     return head + slash + _cut(last, COMPONENT_BYTES - len(suffix)) + suffix
+
+
+def _fits(path: bytes) -> bool:
+    return len(path) <= COMPONENT_BYTES or max(map(len, path.split(b"/"))) <= COMPONENT_BYTES
 
 
 def _component(raw: bytes) -> str:
