@@ -18,7 +18,7 @@ from holdfast.ledger.log_export import read_log
 from holdfast.ledger.payload import Batch, InlinePut, RecordType, entry_of, payload_of
 from holdfast.ledger.record import LOG_HEADER, chain_records, decode_chain
 from holdfast.ledger.sidecar import encode_erased
-from holdfast.records import Checked, Severity
+from holdfast.records import Checked, Finding, Severity
 from holdfast.store.filesystem import FileSystemStore
 from ledger.independent_decoder import decode_commit, read_ledger_log
 from ledger_logs import append, batch, commit, holds, inline, pin, problems, tombstone
