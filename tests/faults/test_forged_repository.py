@@ -13,10 +13,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import holdfast
 from holdfast import canonical_json
-from holdfast.errors import HoldfastError, Invalid, ManifestInvalid
+from holdfast.errors import HoldfastError, Invalid, ManifestInvalid, Unsupported
+from holdfast.runs import projects
 from holdfast.runs.journal import Batch, Position, encode_batch, parse
 from holdfast.runs.model import Source
 
@@ -163,14 +166,17 @@ def test_the_derived_index_is_built_anew_in_the_place_of_what_is_no_file(
     assert {p.name: p.read_bytes() for p in outside.iterdir()} == {"precious": b"precious"}
 
 
+READ_WHOLE = ("cache/*.json", "ledger/snapshots/*.json", "runs/proj/*.json", "holdfast.json")
+READ_WHOLE += tuple(f"runs/proj/*_001_*/{name}" for name in ("claim", "journal.jsonl", "run.json"))
+"""Everything else is read a piece at a time."""
+
+
 @pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize("pattern", [p for p in FILES if "duckdb" not in p and "/block" not in p])
+@pytest.mark.parametrize("pattern", READ_WHOLE)
 def test_a_file_of_a_tebibyte_takes_no_memory(golden, repo, tmp_path, pattern, whole):
     path = place(repo, pattern)
     if whole:
-        path.unlink(missing_ok=True)
-    if pattern.endswith((".idx", ".asl", ".commits")):
-        pytest.skip("read from end to end, a piece at a time")
+        path.unlink()
     with open(path, "ab") as file:
         file.truncate(SPARSE)
     use_all(repo, golden / "source", tmp_path / "out")
@@ -182,10 +188,9 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(golden, repo, tmp_path, p
     outside.mkdir()
     (outside / "precious").write_bytes(b"precious")
     path = place(repo, pattern)
-    for target in ("precious", "new"):
-        path.unlink(missing_ok=True)
-        os.symlink(outside / target, path)
-        use_all(repo, golden / "source", tmp_path / "out")
+    path.unlink(missing_ok=True)
+    os.symlink(outside / ("precious" if FILES.index(pattern) % 2 else "new"), path)
+    use_all(repo, golden / "source", tmp_path / "out")
     assert {p.name: p.read_bytes() for p in outside.iterdir()} == {"precious": b"precious"}
 
 
@@ -322,6 +327,21 @@ def test_a_projects_file_that_names_another_place_is_refused(golden, repo, tmp_p
     errors = use_all(repo, golden / "source", tmp_path / "out")
     assert any(isinstance(error, ManifestInvalid) for error in errors)
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "out") == ["repo"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 300), st.integers(1, 255))
+def test_a_mutated_projects_file_is_refused_with_a_typed_error(at, flip):
+    right = projects.encode(
+        projects.Project("227a9aad-c897-471e-920f-365ab7dcd499", "p", "p", "2026-01-02", "d")
+    )
+    assert projects.decode(right).folder == "p"
+    wrong = bytearray(right)
+    wrong[at % len(right)] ^= flip
+    with pytest.raises((ManifestInvalid, Unsupported)):
+        projects.decode(bytes(wrong))
+    with pytest.raises(ManifestInvalid):
+        projects.decode(right[: at % len(right)])
 
 
 @pytest.mark.parametrize("claim", [b"../../../x\n", b"/x\n", b"a/b\n", b"", b"x" * 500, b"\xff\n"])
