@@ -1,13 +1,17 @@
-"""A flush that is begun, while more is staged and registered."""
+"""A flush that is begun while more is staged and registered, and the end of the run after it."""
 
 import errno
 import hashlib
+import os
 
 import pytest
 
-from holdfast.errors import StorageFailure
+from holdfast.errors import Integrity, StorageFailure
 from holdfast.runs import Runs
+from holdfast.runs.journal import parse
+from holdfast.runs.journals import Journals
 from holdfast.runs.model import FileEntry
+from holdfast.runs.run_record import seal
 from holdfast.runs.syncing import Syncing
 from holdfast.store.calls import OsCalls
 from holdfast.store.filesystem import FileSystemStore
@@ -92,3 +96,30 @@ def test_an_error_of_any_kind_reaches_who_waits():
     with pytest.raises(KeyError):
         syncing.wait()
     assert not syncing.going_on
+
+
+def test_a_journal_that_is_not_what_was_written_is_read_again_and_refused(folder):
+    runs = Runs(folder, clock=Ticks())
+    run = runs.begin("p", "a")
+    queue(run, b"a", b"1")
+    run.flush()
+    path = f"{folder.root}/{run.run_dir}/journal.jsonl"
+    with open(path, "r+b") as journal:
+        journal.seek(os.path.getsize(path) - 40)
+        journal.write(b"0" if journal.read(1) != b"0" else b"1")
+    with pytest.raises(Integrity):
+        run.complete()
+
+
+def test_what_is_sealed_is_what_the_journal_stands_for(runs, store):
+    run = runs.begin("p", "a")
+    for number in range(3):
+        queue(run, b"f%d" % number, b"%d" % number)
+        run.begin_flush()
+    run.complete()
+    data = Journals(store).whole(run.run_dir)
+    parsed = parse(data)
+    sealed = seal(parsed.batches, parsed.position, hashlib.sha256(data).hexdigest())
+    assert [(name, store.get(f"{run.run_dir}/{name}")) for name, _ in sealed.files] == [
+        *sealed.files
+    ]

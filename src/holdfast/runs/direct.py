@@ -54,6 +54,7 @@ class Direct:
         self._history = history
         self._base = stage.folder
         self._key = stage.base
+        self._prepared = ""
         self.lease = lease
 
     @classmethod
@@ -83,9 +84,11 @@ class Direct:
         stored = stored_path(path)
         file = self._base + stored
         folder = file[: file.rindex("/")]
-        # Where it cannot be made the file cannot either; staging it in this process tells why.
-        with contextlib.suppress(HoldfastError):
-            self._batch.prepare(folder)
+        if folder != self._prepared:
+            self._prepared = folder
+            # Where it cannot be made the file cannot either; staging it in this process tells why.
+            with contextlib.suppress(HoldfastError):
+                self._batch.prepare(folder)
         return Place(path, folder, file, self._key + stored, known)
 
     def created(self, place: Place, sha256: str, size: int) -> str:

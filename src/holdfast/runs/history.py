@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,9 +24,27 @@ if TYPE_CHECKING:
 _LAST = 2**64
 
 
+class Written:
+    """What this process journalled of a run, from its first batch on.
+
+    It holds lines that the project's state holds anyway, and spares the end of the run from reading
+    them all again."""
+
+    __slots__ = ("batches", "hash")
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.hash = hashlib.sha256()
+
+    def add(self, data: bytes, batch: Batch) -> None:
+        """One more batch, and its bytes."""
+        self.hash.update(data)
+        self.batches.append(batch)
+
+
 @dataclass(slots=True)
 class TakenRun:
-    """How far one run's journal was taken in."""
+    """How far one run's journal was taken in. `written` is set while this process writes it."""
 
     run_dir: str
     begin: BeginLine | None = None
@@ -33,6 +52,7 @@ class TakenRun:
     ended: bool = False
     first: int = 0
     last: int = 0
+    written: Written | None = None
 
     @property
     def source(self) -> str | None:
@@ -159,7 +179,10 @@ class ProjectHistory:
         )
         if begin is not None:
             run.begin = begin
+            run.written = Written()
             self.runs[run.run_dir.rpartition("/")[2]] = run
+        if run.written is not None:
+            run.written.add(data, batch)
         self._apply(run, batch)
         return order
 

@@ -147,11 +147,11 @@ class Registrar:
         if walked is None or source is None or not walked.whole:
             return []
         unread = frozenset(path.rstrip(b"/") for path in walked.unread)
+        unmet = [item for item in self._history.state.current.items() if item[0] not in seen]
         return [
             self._removed(sight.line, now)
-            for path, sight in sorted(self._history.state.current.items())
-            if path not in seen
-            and becomes_removed(
+            for path, sight in sorted(unmet)
+            if becomes_removed(
                 path,
                 last_source=sight.source,
                 source=source,
