@@ -41,7 +41,8 @@ def ingest(
     Args:
         project: name or id; by default the name of each source's folder or file.
         progress: called about ten times a second, with totals over all sources.
-        jobs: threads that read; by default `default_jobs()`.
+        jobs: threads that read, and at most that many worker processes; by default
+            `default_jobs()`.
 
     Raises:
         NotFound, Denied, Invalid: a source that cannot be opened, is a repository, or lies in this
@@ -70,8 +71,8 @@ def ingest(
 
 
 def default_jobs() -> int:
-    """Threads that read by default. Small files are bound by the interpreter's lock from two
-    threads on; more only help where the source's latency dominates."""
+    """Threads that read by default. Small files are left to worker processes, because threads are
+    bound by the interpreter's lock; more only help where the source's latency dominates."""
     return min(4, max(2, os.cpu_count() or 1))
 
 
