@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import holdfast
 from holdfast.errors import Busy
 from holdfast.runs import FileEntry, Runs, Source, WalkedRoots
 from holdfast.store.memory import MemoryStore
@@ -237,3 +238,12 @@ def test_runs_answer_without_the_index_ever_being_made(folder):
     assert runs.list_runs()
     assert runs.get_latest_file("p", b"a") is not None
     assert not os.path.exists(database(folder))
+
+
+def test_the_index_reads_no_file_outside_of_itself(tmp_path):
+    import duckdb
+
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    with holdfast.init(tmp_path / "repo") as repo, pytest.raises(duckdb.Error, match="disabled"):
+        repo.runs.index.query(f"SELECT * FROM read_csv('{secret}')")

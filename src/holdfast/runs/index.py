@@ -138,7 +138,12 @@ class RunIndex:
             self._clear_the_way()
         connection = duckdb.connect(
             self.path,
-            config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+            config={
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                # A view in a repository that somebody sent must not read other files.
+                "enable_external_access": "false",
+            },
         )
         try:
             connection.execute("SET TimeZone = 'UTC'")
