@@ -1,0 +1,1 @@
+"""Python functions with names in many languages, kept by what they do (spec/functions.md)."""
