@@ -1,0 +1,164 @@
+"""Checking one function from the bytes of its files (spec/functions.md §1, 3). Pure: no store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+
+from holdfast.errors import HoldfastError
+from holdfast.functions.identity import recompute_hash
+from holdfast.functions.imports import dependencies_of
+from holdfast.functions.language import (
+    LANGUAGE_FILE,
+    decode_folder,
+    needs_file,
+    parse_language_file,
+)
+from holdfast.functions.layout import Layout, Place, Schema, parse_path
+from holdfast.functions.mapping import Mapping, check_mapping_hash
+from holdfast.functions.names import name_problems
+from holdfast.functions.object_json import FunctionObject
+from holdfast.functions.schema_v0 import FunctionV0
+from holdfast.records import Finding, Severity
+
+MODEL = "function"
+_OTHER_OBJECT = re.compile(r"(?:sha256/)?[0-9a-f]{2}/[0-9a-f]{62}\Z")
+
+
+@dataclass(slots=True)
+class Checkup:
+    """What the check of one function found. `dependencies`: what its code imports."""
+
+    hash: str
+    findings: list[Finding] = field(default_factory=list)
+    dependencies: tuple[str, ...] = ()
+
+    def add(self, code: str, path: str, message: str, severity: Severity = Severity.ERROR) -> None:
+        """Note a finding."""
+        self.findings.append(Finding(severity, code, path, message, MODEL))
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is lost or wrong."""
+        return all(f.severity is not Severity.ERROR for f in self.findings)
+
+
+def check_function(layout: Layout, hash: str, files: MappingOf[str, bytes]) -> Checkup:
+    """Check the function whose files are `files` by path in the store, of all layouts.
+
+    Recomputed: the hash of the code by its normal form, the hashes of the mappings, the imports.
+    Checked: every format, the identifiers, the languages, that there is an object and a mapping.
+    """
+    out = Checkup(hash)
+    objects = {s: layout.object(hash, s) for s in Schema}
+    mapped = False
+    codes: list[str] = []
+    for path, data in files.items():
+        place = parse_path(layout.relative(path))
+        try:
+            if place is None or place.hash != hash:
+                out.add("unexpected_file", path, "no file of a function", Severity.WARNING)
+            elif place.schema is Schema.V0:
+                old = FunctionV0.from_bytes(data, hash, path)
+                mapped = mapped or bool(old.mappings)
+                codes.append(old.normalized_code)
+                _check_code(out, path, old.normalized_code, 1)
+                for language, mapping in old.mappings.items():
+                    _check_names(out, path, mapping, f" in {language!r}")
+            elif place.mapping is not None:
+                _check_mapping(out, path, place, data)
+                mapped = True
+            elif place.language is not None:
+                parse_language_file(data, path)
+            else:
+                found = FunctionObject.from_bytes(data, hash, path)
+                codes.append(found.normalized_code)
+                _check_code(out, path, found.normalized_code, found.normal_form)
+                _check_dependencies(out, path, found)
+        except HoldfastError as error:
+            # A damaged file is there all the same: that it is damaged says enough.
+            mapped = mapped or (place is not None and place.mapping is not None)
+            out.findings.append(Finding.of(error, path, MODEL))
+    _check_languages(out, layout, hash, files)
+    there = [s for s, path in objects.items() if path in files]
+    if not there:
+        _no_object(out, layout, hash, files)
+    elif not mapped:
+        out.add("no_mapping", objects[there[0]], "the function has no mapping in any language")
+    if codes:
+        out.dependencies = tuple(_imports(codes[0]))
+    return out
+
+
+def _imports(code: str) -> list[str]:
+    try:
+        return dependencies_of(code)
+    except HoldfastError:
+        return []  # that it cannot be read was found above
+
+
+def _no_object(out: Checkup, layout: Layout, hash: str, files: MappingOf[str, bytes]) -> None:
+    """Mappings without an object: of an addition that a crash cut off, which nobody was told of;
+    the original wrote the object first, so there it is lost."""
+    for schema in (Schema.V1, Schema.ORIGINAL):
+        folder = layout.folder(hash, schema)
+        if any(path.startswith(folder + "/") for path in files):
+            path = layout.object(hash, schema)
+            if schema is Schema.V1:
+                message = "mappings of a function that is not there"
+                out.add("unfinished", path, message, Severity.WARNING)
+            else:
+                out.add("missing", path, "the object is gone, its mappings are there")
+
+
+def _check_code(out: Checkup, path: str, code: str, normal_form: int) -> None:
+    try:
+        found = recompute_hash(code, normal_form)
+    except HoldfastError as error:
+        out.add("malformed", path, f"the code cannot be read: {error}")
+        return
+    if found != out.hash:
+        message = f"the code has the hash {found} in normal form {normal_form}"
+        out.add("digest_mismatch", path, message)
+
+
+def _check_dependencies(out: Checkup, path: str, found: FunctionObject) -> None:
+    imported = _imports(found.normalized_code)
+    # The original left the field empty.
+    if list(found.dependencies) != imported and (found.dependencies or found.normal_form != 1):
+        message = f"dependencies are {list(found.dependencies)}, the code imports {imported}"
+        out.add("wrong_dependencies", path, message)
+
+
+def _check_mapping(out: Checkup, path: str, place: Place, data: bytes) -> None:
+    mapping = Mapping.from_bytes(data, path)
+    assert place.mapping is not None
+    check_mapping_hash(mapping, place.mapping, path)
+    _check_names(out, path, mapping, "")
+
+
+def _check_names(out: Checkup, path: str, mapping: Mapping, where: str) -> None:
+    for problem in name_problems(mapping):
+        out.add("bad_name", path, problem + where)
+
+
+def _check_languages(out: Checkup, layout: Layout, hash: str, files: MappingOf[str, bytes]) -> None:
+    """Every folder of a language stands for one."""
+    base = layout.folder(hash) + "/"
+    for folder in sorted(set(_folders(base, files))):
+        path = f"{base}{folder}"
+        if needs_file(folder):
+            if f"{path}/{LANGUAGE_FILE}" not in files:
+                out.add("missing", f"{path}/{LANGUAGE_FILE}", "no file names the language")
+        elif decode_folder(folder) is None:
+            out.add("bad_language", path, "a folder that stands for no language")
+
+
+def _folders(base: str, files: MappingOf[str, bytes]) -> Iterator[str]:
+    for path in files:
+        if path.startswith(base):
+            folder, slash, _ = path[len(base) :].partition("/")
+            if slash:
+                yield folder
