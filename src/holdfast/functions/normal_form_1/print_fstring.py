@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.functions.normal_form_1.precedence import TEST
 from holdfast.functions.normal_form_1.quoting import ANY_QUOTE, inner_text, quoted
+from holdfast.functions.normal_form_1.unicode_14 import represent
 from holdfast.functions.normal_form_1.unwritable import Unwritable
 
 if TYPE_CHECKING:
@@ -33,9 +34,18 @@ def fstring(node: ast.JoinedStr, printer: ExpressionPrinter) -> str:
     quotes = ANY_QUOTE
     written = []
     for text, is_constant in pieces:
-        body, quotes = inner_text(text, quotes, escape_blanks=is_constant)
+        body, fitting = inner_text(text, quotes, escape_blanks=is_constant)
+        if not set(fitting) & set(quotes):
+            return f"f'''{''.join([_escaped(text) for text, _ in pieces])}'''"
+        quotes = fitting
         written.append(body)
     return f"f{quotes[0]}{''.join(written)}{quotes[0]}"
+
+
+def _escaped(text: str) -> str:
+    """The text as it stands in an ordinary literal with single quotes."""
+    # A double quote in front makes the literal take single quotes.
+    return represent(f'"{text}')[2:-1]
 
 
 def _pieces(

@@ -10,6 +10,7 @@ import ast
 from typing import Final
 
 from holdfast.errors import Invalid
+from holdfast.functions.normal_form_1.misread import refuse_misread
 from holdfast.functions.normal_form_1.unwritable import too_deep
 
 # The tree of a source takes up to 600 times its size; the largest function of the standard
@@ -26,6 +27,7 @@ def parse(source: str | bytes, filename: str) -> ast.Module:
 
     Raises:
         Invalid: not UTF-8, not Python, too large, or nested too deeply.
+        Unsupported: this Python reads it otherwise than 3.11.
     """
     if len(source) > MAX_SOURCE:
         raise Invalid(
@@ -49,7 +51,7 @@ def parse(source: str | bytes, filename: str) -> ast.Module:
             ) from error
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     try:
-        return ast.parse(source, filename)
+        tree = ast.parse(source, filename)
     except SyntaxError as error:
         raise Invalid("parsing", filename, found=_described(error)) from error
     except (RecursionError, MemoryError) as error:
@@ -60,6 +62,8 @@ def parse(source: str | bytes, filename: str) -> ast.Module:
         ) from error
     except (ValueError, OverflowError) as error:
         raise Invalid("parsing", filename, found=str(error)) from error
+    refuse_misread(source, filename)
+    return tree
 
 
 def _described(error: SyntaxError) -> str:
