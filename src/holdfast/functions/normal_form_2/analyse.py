@@ -7,9 +7,10 @@ from typing import Any
 
 from holdfast.functions.normal_form_2.imports import OBJECT_NAME, Import, canonical_inner, pool_hash
 from holdfast.functions.normal_form_2.observed import Names
-from holdfast.functions.normal_form_2.scope import Variable, Walk
+from holdfast.functions.normal_form_2.scope import Variable
 from holdfast.functions.normal_form_2.source import refuse
 from holdfast.functions.normal_form_2.toplevel import TopLevel
+from holdfast.functions.normal_form_2.walk import Walk
 
 
 @dataclass(slots=True)

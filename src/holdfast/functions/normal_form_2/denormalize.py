@@ -13,8 +13,9 @@ from holdfast.functions.normal_form_2.normalize import normalize_2, parse_normal
 from holdfast.functions.normal_form_2.observed import Names
 from holdfast.functions.normal_form_2.printer import print_ast
 from holdfast.functions.normal_form_2.rename import NORMAL_NAME
-from holdfast.functions.normal_form_2.scope import Variable, Walk
+from holdfast.functions.normal_form_2.scope import Variable
 from holdfast.functions.normal_form_2.source import refuse
+from holdfast.functions.normal_form_2.walk import Walk
 
 _DOING = "restoring the names of"
 _TARGET = "a function"
@@ -54,7 +55,7 @@ def _restore(
     code: str, name_mapping: dict[str, str], alias_mapping: dict[str, str], docstring: str
 ) -> str:
     for name in (*name_mapping.values(), *alias_mapping.values()):
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        if not name.isidentifier() or keyword.iskeyword(name):
             raise Invalid(_DOING, _TARGET, found=f"the name {name!r}", expected="an identifier")
     imports, function = parse_normalized(code, "<normalized code>")
     walk = Walk("<normalized code>")

@@ -110,10 +110,9 @@ def _node(node: Any, out: list[bytes]) -> None:
 
 def encode_constant(value: Any) -> bytes:
     """A constant with its type: equal bytes only for constants that no program can tell apart."""
-    cls = value.__class__
-    if cls is str:
+    if type(value) is str:
         return _text(b"s", value)
-    if cls is int:
+    if type(value) is int:
         size = (abs(value).bit_length() + 7) // 8
         sign = b"-" if value < 0 else b"+"
         return b"i" + sign + varint(size) + abs(value).to_bytes(size, "big")
@@ -125,13 +124,13 @@ def encode_constant(value: Any) -> bytes:
         return b"u"
     if value is ...:
         return b"e"
-    if cls is float:
+    if type(value) is float:
         return b"f" + struct.pack(">d", value)
-    if cls is complex:
+    if type(value) is complex:
         return b"c" + struct.pack(">dd", value.real, value.imag)
-    if cls is bytes:
+    if type(value) is bytes:
         return b"b" + varint(len(value)) + value
-    raise Invalid("encoding", "a constant", found=f"a value of type {cls.__name__}")
+    raise Invalid("encoding", "a constant", found=f"a value of type {type(value).__name__}")
 
 
 def joined_parts(node: ast.JoinedStr) -> list[str | ast.FormattedValue]:

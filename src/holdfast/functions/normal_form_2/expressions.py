@@ -30,8 +30,16 @@ _BINARY: dict[str, tuple[str, int]] = {
 }
 _UNARY = {"Invert": "~", "UAdd": "+", "USub": "-"}
 _COMPARISONS = {
-    **{"Eq": "==", "NotEq": "!=", "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">="},
-    **{"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in"},
+    "Eq": "==",
+    "NotEq": "!=",
+    "Lt": "<",
+    "LtE": "<=",
+    "Gt": ">",
+    "GtE": ">=",
+    "Is": "is",
+    "IsNot": "is not",
+    "In": "in",
+    "NotIn": "not in",
 }
 _QUOTES = ("'", '"', "'''", '"""')
 

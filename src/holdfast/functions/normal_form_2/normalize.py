@@ -17,7 +17,7 @@ from holdfast.functions.normal_form_2.imports import (
     pool_import,
 )
 from holdfast.functions.normal_form_2.printer import print_ast
-from holdfast.functions.normal_form_2.rename import number_names, write_names
+from holdfast.functions.normal_form_2.rename import PREFIX, number_names, write_names
 from holdfast.functions.normal_form_2.scope import Variable
 from holdfast.functions.normal_form_2.source import (
     check_compiles,
@@ -128,7 +128,7 @@ def _finish(
     if not any(i.name == "*" for i, _ in placed):
         placed.sort(key=lambda p: (*p[0].key(), _number(p[1]), p[0].asname or ""))
     body: list[ast.stmt] = [
-        i.node(i.asname if v is None or v.number is None else f"_holdfast_v_{v.number}")
+        i.node(i.asname if v is None or v.number is None else f"{PREFIX}{v.number}")
         for i, v in placed
     ]
     module = ast.Module(body=[*body, node], type_ignores=[])
@@ -196,6 +196,18 @@ def _unused(item: Import, analysis: Analysis) -> Variable | None:
     return variable
 
 
+def hash_2(normalized_code: str) -> str:
+    """The hash of stored code, recomputed from its text; a docstring in it does not count.
+
+    Raises:
+        Invalid: code that is not one function in normal form 2.
+    """
+    functions = normalize_2(normalized_code, "<normalized code>")
+    if len(functions) != 1:
+        refuse("<normalized code>", f"{len(functions)} functions", expected="one")
+    return functions[0].hash
+
+
 def parse_normalized(code: str, filename: str) -> tuple[list[Any], Any]:
     """Split stored code into its imports and its function.
 
@@ -203,7 +215,9 @@ def parse_normalized(code: str, filename: str) -> tuple[list[Any], Any]:
         Invalid: not imports followed by one function.
     """
     tree = parse_module(read_source(code, filename), filename)
-    *imports, function = tree.body or [None]
+    if not tree.body:
+        raise Invalid("reading", filename, found="no function")
+    *imports, function = tree.body
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)) or not all(
         isinstance(i, (ast.Import, ast.ImportFrom)) for i in imports
     ):

@@ -19,9 +19,9 @@ from holdfast.functions.normal_form_2.scope import (
     Mention,
     Scope,
     Variable,
-    Walk,
     resolve,
 )
+from holdfast.functions.normal_form_2.walk import Walk
 
 # Free names and attributes that give access to local names, by text or by frame.
 _SEES_LOCALS = frozenset(
