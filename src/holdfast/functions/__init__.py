@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from holdfast.functions.mapping import Mapping
     from holdfast.functions.migrate import MigrationReport
     from holdfast.functions.model import Added, Loaded, MappingInfo
-    from holdfast.functions.normalize import denormalize, normalize
+    from holdfast.functions.normal_forms import denormalize, normalize
     from holdfast.functions.normalized import NormalizedFunction
     from holdfast.functions.planning import Source
     from holdfast.functions.pool import FunctionPool
@@ -24,8 +24,8 @@ _HOMES = {
     "NormalizedFunction": "normalized",
     "Source": "planning",
     "Validation": "validate",
-    "denormalize": "normalize",
-    "normalize": "normalize",
+    "denormalize": "normal_forms",
+    "normalize": "normal_forms",
 }
 __all__ = [
     "Added",

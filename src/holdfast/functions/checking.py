@@ -24,15 +24,17 @@ from holdfast.functions.schema_v0 import FunctionV0
 from holdfast.records import Finding, Severity
 
 MODEL = "function"
-_OTHER_OBJECT = re.compile(r"(?:sha256/)?[0-9a-f]{2}/[0-9a-f]{62}\Z")
+_NORMAL_NAME = re.compile(r"\b_holdfast_v_[0-9]+\b")
 
 
 @dataclass(slots=True)
 class Checkup:
-    """What the check of one function found. `dependencies`: what its code imports."""
+    """What the check of one function found. `path`: of its object; `dependencies`: what its code
+    imports."""
 
     hash: str
     findings: list[Finding] = field(default_factory=list)
+    path: str = ""
     dependencies: tuple[str, ...] = ()
 
     def add(self, code: str, path: str, message: str, severity: Severity = Severity.ERROR) -> None:
@@ -55,6 +57,8 @@ def check_function(layout: Layout, hash: str, files: MappingOf[str, bytes]) -> C
     objects = {s: layout.object(hash, s) for s in Schema}
     mapped = False
     codes: list[str] = []
+    form_2: FunctionObject | None = None
+    mappings: dict[str, Mapping] = {}
     for path, data in files.items():
         place = parse_path(layout.relative(path))
         try:
@@ -68,7 +72,7 @@ def check_function(layout: Layout, hash: str, files: MappingOf[str, bytes]) -> C
                 for language, mapping in old.mappings.items():
                     _check_names(out, path, mapping, f" in {language!r}")
             elif place.mapping is not None:
-                _check_mapping(out, path, place, data)
+                mappings[path] = _check_mapping(out, path, place, data)
                 mapped = True
             elif place.language is not None:
                 parse_language_file(data, path)
@@ -77,16 +81,21 @@ def check_function(layout: Layout, hash: str, files: MappingOf[str, bytes]) -> C
                 codes.append(found.normalized_code)
                 _check_code(out, path, found.normalized_code, found.normal_form)
                 _check_dependencies(out, path, found)
+                form_2 = found if found.normal_form == 2 else form_2
         except HoldfastError as error:
             # A damaged file is there all the same: that it is damaged says enough.
-            mapped = mapped or (place is not None and place.mapping is not None)
+            if place is not None:
+                mapped = mapped or place.mapping is not None or place.schema is Schema.V0
             out.findings.append(Finding.of(error, path, MODEL))
+    if form_2 is not None:
+        _check_keys(out, form_2, mappings)
     _check_languages(out, layout, hash, files)
     there = [s for s, path in objects.items() if path in files]
+    out.path = objects[there[0] if there else Schema.V1]
     if not there:
         _no_object(out, layout, hash, files)
     elif not mapped:
-        out.add("no_mapping", objects[there[0]], "the function has no mapping in any language")
+        out.add("no_mapping", out.path, "the function has no mapping in any language")
     if codes:
         out.dependencies = tuple(_imports(codes[0]))
     return out
@@ -132,11 +141,25 @@ def _check_dependencies(out: Checkup, path: str, found: FunctionObject) -> None:
         out.add("wrong_dependencies", path, message)
 
 
-def _check_mapping(out: Checkup, path: str, place: Place, data: bytes) -> None:
+def _check_mapping(out: Checkup, path: str, place: Place, data: bytes) -> Mapping:
     mapping = Mapping.from_bytes(data, path)
     assert place.mapping is not None
     check_mapping_hash(mapping, place.mapping, path)
     _check_names(out, path, mapping, "")
+    return mapping
+
+
+def _check_keys(out: Checkup, found: FunctionObject, mappings: MappingOf[str, Mapping]) -> None:
+    """Every mapping names the same things, and only such as are in the code and its imports."""
+    in_code = set(_NORMAL_NAME.findall(found.normalized_code))
+    all_keys = {key for m in mappings.values() for key in m.name_mapping}
+    for path, mapping in mappings.items():
+        for key in sorted(mapping.name_mapping.keys() - in_code):
+            out.add("bad_name", path, f"{key!r:.60} is not in the code")
+        for key in sorted((all_keys & in_code) - mapping.name_mapping.keys()):
+            out.add("bad_name", path, f"{key} has no name")
+        for key in sorted(mapping.alias_mapping.keys() - set(found.dependencies)):
+            out.add("bad_name", path, f"the alias of {key!r:.70}, which is not imported")
 
 
 def _check_names(out: Checkup, path: str, mapping: Mapping, where: str) -> None:

@@ -30,7 +30,7 @@ def verify(pool: FunctionPool, *, deep: bool) -> Iterator[Finding | Checked]:
             hashes.update(part.hashes)
             for dependency, callers in part.dependencies.items():
                 dependencies.setdefault(dependency, []).extend(callers)
-        yield from missing_dependencies(pool.layout, dependencies, hashes)
+        yield from missing_dependencies(dependencies, hashes)
     else:
         for hash in pool.reader.hashes(unfinished=True):
             if not pool.reader.schemas(hash):

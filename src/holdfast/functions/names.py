@@ -8,7 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from holdfast.errors import HoldfastError, Invalid
-from holdfast.functions.normalize import denormalize, normalize
+from holdfast.functions.normal_forms import denormalize, normalize
 from holdfast.functions.object_json import is_hash
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from holdfast.errors import HoldfastError, Invalid
 from holdfast.functions.language import check_language
 from holdfast.functions.layout import Schema
 from holdfast.functions.mapping import Mapping
-from holdfast.functions.normalize import NEWEST, denormalize, normalize
+from holdfast.functions.normal_forms import NEWEST, denormalize, normalize
 from holdfast.functions.object_json import FunctionObject
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from holdfast.functions.layout import Schema
 from holdfast.functions.mapping import Mapping
 from holdfast.functions.model import Added, Loaded, MappingInfo
 from holdfast.functions.names import own_name
-from holdfast.functions.normalize import denormalize
+from holdfast.functions.normal_forms import denormalize
 from holdfast.functions.object_json import FunctionObject
 from holdfast.functions.planning import Planned, Planner, Source, pool_has_form_1
 from holdfast.functions.reading import MappingPlace, PoolReader

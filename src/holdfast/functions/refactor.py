@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from holdfast.errors import HoldfastError, Integrity, Invalid, NotFound
 from holdfast.functions.imports import dependencies_of, replace_dependencies
 from holdfast.functions.mapping import Mapping
-from holdfast.functions.normalize import denormalize, normalize
+from holdfast.functions.normal_forms import denormalize, normalize
 from holdfast.functions.object_json import FunctionObject
 from holdfast.functions.writing import Addition
 

@@ -54,6 +54,7 @@ class Part:
     unsound: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     dependencies: dict[str, list[str]] = field(default_factory=dict)
+    """Hash of a function → the objects of those that import it."""
     hashes: list[str] = field(default_factory=list)
     """Functions that are there: those that others may depend on."""
 
@@ -66,7 +67,7 @@ class Part:
         if not checkup.sound:
             self.unsound.append(checkup.hash)
         for dependency in checkup.dependencies:
-            self.dependencies.setdefault(dependency, []).append(checkup.hash)
+            self.dependencies.setdefault(dependency, []).append(checkup.path)
 
 
 def validate(pool: FunctionPool, hash: str | None = None, *, jobs: int | None = None) -> Validation:
@@ -91,7 +92,7 @@ def validate(pool: FunctionPool, hash: str | None = None, *, jobs: int | None = 
         hashes.update(part.hashes)
         for dependency, callers in part.dependencies.items():
             dependencies.setdefault(dependency, []).extend(callers)
-    out.findings += missing_dependencies(pool.layout, dependencies, hashes)
+    out.findings += missing_dependencies(dependencies, hashes)
     out.unsound.sort()
     return out
 
@@ -105,20 +106,17 @@ def _validate_one(pool: FunctionPool, hash: str) -> Validation:
         raise NotFound("validating the function", hash)
     checkup = check_function(pool.layout, hash, files)
     part.take(checkup, True)
-    missing = {d: [hash] for d in checkup.dependencies if not pool.reader.schemas(d)}
-    part.findings += missing_dependencies(pool.layout, missing, set())
+    missing = {d: [checkup.path] for d in checkup.dependencies if not pool.reader.schemas(d)}
+    part.findings += missing_dependencies(missing, set())
     unsound = [hash] if any(f.severity is Severity.ERROR for f in part.findings) else []
     return Validation(1, unsound, part.findings)
 
 
-def missing_dependencies(
-    layout: Layout, dependencies: dict[str, list[str]], there: set[str]
-) -> Iterator[Finding]:
+def missing_dependencies(dependencies: dict[str, list[str]], there: set[str]) -> Iterator[Finding]:
     """A WARNING for each function that imports one that is not there: it may come later."""
     for dependency in sorted(dependencies.keys() - there):
-        for caller in sorted(dependencies[dependency]):
+        for path in sorted(dependencies[dependency]):
             message = f"the function imports {dependency}, which is not in the pool"
-            path = layout.object(caller)
             yield Finding(Severity.WARNING, "missing_dependency", path, message, MODEL)
 
 
