@@ -37,10 +37,11 @@ class RandomStrings:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 try:
-                    ast.parse(source)
+                    tree = ast.parse(source)
                 except (SyntaxError, ValueError):
                     continue
-            found.append(source)
+            if len(tree.body) == 1:  # a newline outside a string begins another statement
+                found.append(source)
         return found
 
     def _function(self) -> str:
