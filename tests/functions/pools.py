@@ -70,6 +70,4 @@ def caller_of(hash, name="helper", own="caller"):
 
 def errors(findings):
     """(code, path) of the findings of lost or wrong bytes."""
-    return [
-        (f.code, f.path) for f in findings if getattr(f, "severity", None) is Severity.ERROR
-    ]
+    return [(f.code, f.path) for f in findings if getattr(f, "severity", None) is Severity.ERROR]

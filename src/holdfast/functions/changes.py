@@ -27,6 +27,7 @@ class Changes:
     def __init__(self, cache: str | None, *, remembers: bool) -> None:
         self._cache = cache
         self._remembers = remembers
+        self._in_memory = cache is None
         self._noted: list[str] = []
         self._lock = threading.Lock()
 
@@ -34,9 +35,10 @@ class Changes:
         """Remember that these functions are about to be written."""
         if not self._remembers:
             return
-        if self._cache is None:
+        if self._in_memory:
             with self._lock:
                 self._noted += hashes
+        if self._cache is None:
             return
         database = f"{self._cache}/{DATABASE}"
         if not os.path.exists(database):
@@ -51,14 +53,17 @@ class Changes:
             with contextlib.suppress(OSError):
                 os.unlink(database)
 
+    def keep_in_memory(self) -> None:
+        """The index is in memory, for want of a place: so are the notes of this process."""
+        self._in_memory = True
+
     def take(self) -> tuple[list[str], list[str]]:
         """(what `drop` takes, hashes) of all notes, oldest or not."""
-        if self._cache is None:
-            with self._lock:
-                noted, self._noted = self._noted, []
-            return [], noted
+        with self._lock:
+            hashes, self._noted = self._noted, []
         notes: list[str] = []
-        hashes: list[str] = []
+        if self._cache is None:
+            return notes, hashes
         folder = f"{self._cache}/{_FOLDER}"
         with contextlib.suppress(OSError):
             for name in os.listdir(folder):

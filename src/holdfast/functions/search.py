@@ -206,6 +206,7 @@ class SearchIndex:
             except apsw.Error:
                 # No place for a cache: read-only, full, or taken by something else.
                 base = self._connect(":memory:")
+                self._changes.keep_in_memory()
         self._found = base
         return base
 
