@@ -1,7 +1,7 @@
 """Hashes of functions on whichever Python runs this, as JSON lines; used by the test of versions.
 
-    PYTHONPATH=src python tests/functions/normal_form_2_hashes.py STDLIB-FOLDER EVERY-NTH-FILE
-    PYTHONPATH=src python tests/functions/normal_form_2_hashes.py - < sources.json
+PYTHONPATH=src python tests/functions/normal_form_2_hashes.py STDLIB-FOLDER EVERY-NTH-FILE
+PYTHONPATH=src python tests/functions/normal_form_2_hashes.py - < sources.json
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from holdfast.functions.normal_form_2 import normalize_2
 
 
 def hashes(sources: list[str]) -> dict[str, list[str]]:
-    """SHA-256 of each source → hash and SHA-256 of the normal text; sources refused are left out."""
+    """SHA-256 of each source → hash, SHA-256 of the normal text; refused sources are left out."""
     out = {}
     for source in sources:
         try:

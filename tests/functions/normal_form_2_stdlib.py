@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import dis
 import re
-import sys
 import sysconfig
 import types
 import warnings
@@ -143,7 +142,10 @@ class _Walk:
                 if at[0].get(x.argval) != at[1].get(y.argval):
                     return f"{where}: {x.opname} elsewhere"
                 continue
-            found = self.operand(x.argval, y.argval, pairs, where)
+            if x.opname == "KW_NAMES":  # dis gives its index only
+                found = self.operand(a.co_consts[x.arg], b.co_consts[y.arg], pairs, where)
+            else:
+                found = self.operand(x.argval, y.argval, pairs, where)
         return found
 
     def operand(self, x: Any, y: Any, pairs: dict[str, str], where: str) -> str:

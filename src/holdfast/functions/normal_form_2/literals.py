@@ -50,9 +50,9 @@ def _quoted(text: str, out: str) -> str:
 
 def docstring(text: str) -> str:
     """A string literal between three double quotes; line ends and tabs stay as they are."""
-    out = _IN_DOCSTRING.sub(_escape, text).replace('"""', '\\"\\"\\"')
-    if out.endswith('"'):
-        out = out[:-1] + '\\"'
+    body = text.rstrip('"')
+    out = _IN_DOCSTRING.sub(_escape, body).replace('"""', '\\"\\"\\"')
+    out += '\\"' * (len(text) - len(body))
     return f'"""{out}"""'
 
 
@@ -88,5 +88,5 @@ def number(value: Any) -> str:
     if isinstance(value, int):
         return str(value) if value.bit_length() <= _DECIMAL_BITS else hex(value)
     if isinstance(value, complex):
-        return number(value.imag) + "j"
+        return number(value.imag).removesuffix(".0") + "j"
     return "1e309" if value == float("inf") else repr(value)

@@ -20,6 +20,7 @@ from holdfast.functions.normal_form_2.printer import print_ast
 from holdfast.functions.normal_form_2.rename import PREFIX, number_names, write_names
 from holdfast.functions.normal_form_2.scope import Variable
 from holdfast.functions.normal_form_2.source import (
+    MAX_SOURCE,
     check_compiles,
     parse_module,
     read_source,
@@ -27,6 +28,9 @@ from holdfast.functions.normal_form_2.source import (
 )
 from holdfast.functions.normal_form_2.toplevel import read_top_level
 from holdfast.functions.normalized import NormalizedFunction
+
+# Imports kept by all functions of a file together; every function prints its own.
+_MAX_CARRIED = 100_000
 
 _Placed = list[tuple[Import, Variable | None]]
 
@@ -56,6 +60,12 @@ def _normalize(text: str, filename: str) -> list[NormalizedFunction]:
         refuse(filename, "no function", expected="one `def` at the top level or more")
     imports = effective(top.imports, filename)
     analyses = {name: analyse(node, top, imports, filename) for name, node in top.functions.items()}
+    if sum(len(a.imports) for a in analyses.values()) > _MAX_CARRIED:
+        refuse(
+            filename,
+            f"{len(imports)} imports that {len(analyses)} functions would carry each",
+            hint="split the file",
+        )
     check_compiles(tree, filename)
     _refuse_shared_globals(analyses, filename)
     done: dict[str, NormalizedFunction] = {}
@@ -132,10 +142,13 @@ def _finish(
         for i, v in placed
     ]
     module = ast.Module(body=[*body, node], type_ignores=[])
+    code = print_ast(module)
+    if len(code) > MAX_SOURCE:
+        refuse(filename, f"a normal form of {len(code)} characters", expected=str(MAX_SOURCE))
     dependencies = {i.pool for i, _ in placed if i.pool} | analysis.inner_dependencies
     return NormalizedFunction(
         hash=sha256_hex(DOMAIN + encode_ast(module)),
-        normalized_code=print_ast(module),
+        normalized_code=code,
         name_mapping=mapping,
         alias_mapping=alias_mapping,
         docstring=docstring,

@@ -100,11 +100,15 @@ def _is_main_guard(node: ast.stmt) -> bool:
 
 
 def _is_inert(node: ast.stmt) -> bool:
-    """Whether the statement only binds names: to constants, or by an undecorated class."""
+    """Whether the statement only binds names: to constants, or to a plain class."""
     if isinstance(node, ast.Pass):
         return True
     if isinstance(node, ast.ClassDef):
-        return not node.decorator_list and not node.keywords
+        return (
+            not (node.decorator_list or node.keywords or getattr(node, "type_params", []))
+            and all(isinstance(b, ast.Name) and b.id in _PLAIN_BASES for b in node.bases)
+            and all(_is_inert_in_class(inner) for inner in node.body)
+        )
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if not all(isinstance(t, ast.Name) for t in targets):
@@ -112,6 +116,22 @@ def _is_inert(node: ast.stmt) -> bool:
         return node.value is None or all(isinstance(n, _INERT) for n in ast.walk(node.value))
     return False
 
+
+def _is_inert_in_class(node: ast.stmt) -> bool:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        arguments = node.args
+        defaults = [*arguments.defaults, *(d for d in arguments.kw_defaults if d is not None)]
+        return not node.decorator_list and all(isinstance(d, ast.Constant) for d in defaults)
+    return _is_inert(node) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
+_PLAIN_BASES = frozenset(
+    {
+        *("object", "BaseException", "Exception", "LookupError", "KeyError", "IndexError"),
+        *("ValueError", "TypeError", "RuntimeError", "OSError", "ArithmeticError"),
+        *("dict", "list", "tuple", "set", "frozenset", "str", "bytes", "int", "float"),
+    }
+)
 
 _INERT = (
     *(ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.Load, ast.UnaryOp, ast.BinOp),
