@@ -19,7 +19,8 @@ _SOURCES = (
     "def double(x):\n    '''Twice x.'''\n    return 2 * x\n",
     "import math as m\n\ndef aire(rayon):\n    return m.pi * rayon ** 2\n",
     "def f(a, b=1, *c, d, **e):\n    return f(a=a, d=[a for a in c], **e)\n",
-    "def f(s):\n    return f'{s!r:>{10}} {{}}' + \"\\ud800\", 1e400, -0.0, 2j, b'\\0', 1 << 70, ...\n",
+    "def f(s):\n"
+    "    return f'{s!r:>{10}} {{}}' + \"\\ud800\", 1e400, -0.0, 2j, b'\\0', 1 << 70, ...\n",
     f"from ouverture.pool import {'ab' * 32} as g\n\nasync def f(x):\n    return await g(x)\n",
 )
 
