@@ -39,7 +39,17 @@ def test_no_language_leaves_the_folder_of_its_function(language):
 
 @pytest.mark.parametrize(
     "hash",
-    ["", "ab", "../" * 22, "A" * 64, "g" * 64, "a" * 63 + "\n", "a" * 65, "٣" * 64, "a" * 62 + "/x"],
+    [
+        "",
+        "ab",
+        "../" * 22,
+        "A" * 64,
+        "g" * 64,
+        "a" * 63 + "\n",
+        "a" * 65,
+        "٣" * 64,
+        "a" * 62 + "/x",
+    ],
 )
 def test_what_is_no_hash_is_refused(hash):
     layout = Layout("functions")

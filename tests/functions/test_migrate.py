@@ -151,7 +151,7 @@ def test_the_hostile_languages_of_v0_stay_inside():
 
 def test_a_v0_file_with_the_hash_of_another_function_is_kept():
     pool = memory_pool()
-    path, data, _ = v0_file({"eng": ENGLISH})
+    _, data, _ = v0_file({"eng": ENGLISH})
     pool.store.put("functions/objects/ab/" + "c" * 62 + ".json", data)
     report = pool.migrate()
     assert isinstance(report.failed[0].error, HoldfastError)

@@ -54,6 +54,7 @@ def check_function(layout: Layout, hash: str, files: MappingOf[str, bytes]) -> C
     Checked: every format, the identifiers, the languages, that there is an object and a mapping.
     """
     out = Checkup(hash)
+    files = _without_unfinished(out, layout, hash, files)
     objects = {s: layout.object(hash, s) for s in Schema}
     mapped = False
     codes: list[str] = []
@@ -93,7 +94,10 @@ def check_function(layout: Layout, hash: str, files: MappingOf[str, bytes]) -> C
     there = [s for s, path in objects.items() if path in files]
     out.path = objects[there[0] if there else Schema.V1]
     if not there:
-        _no_object(out, layout, hash, files)
+        path = layout.object(hash, Schema.ORIGINAL)
+        if any(p.startswith(path.removesuffix("object.json")) for p in files):
+            # The original wrote the object first.
+            out.add("missing", path, "the object is gone, its mappings are there")
     elif not mapped:
         out.add("no_mapping", out.path, "the function has no mapping in any language")
     if codes:
@@ -108,18 +112,20 @@ def _imports(code: str) -> list[str]:
         return []  # that it cannot be read was found above
 
 
-def _no_object(out: Checkup, layout: Layout, hash: str, files: MappingOf[str, bytes]) -> None:
-    """Mappings without an object: of an addition that a crash cut off, which nobody was told of;
-    the original wrote the object first, so there it is lost."""
-    for schema in (Schema.V1, Schema.ORIGINAL):
-        folder = layout.folder(hash, schema)
-        if any(path.startswith(folder + "/") for path in files):
-            path = layout.object(hash, schema)
-            if schema is Schema.V1:
-                message = "mappings of a function that is not there"
-                out.add("unfinished", path, message, Severity.WARNING)
-            else:
-                out.add("missing", path, "the object is gone, its mappings are there")
+def _without_unfinished(
+    out: Checkup, layout: Layout, hash: str, files: MappingOf[str, bytes]
+) -> MappingOf[str, bytes]:
+    """`files` without mappings in v1 of an object that is not there. They are of an addition that a
+    crash cut off, may be torn, and nobody was told of them."""
+    path = layout.object(hash)
+    if path in files:
+        return files
+    folder = layout.folder(hash) + "/"
+    left = [p for p in files if p.startswith(folder) and parse_path(layout.relative(p))]
+    if left:
+        message = "mappings of a function that is not there"
+        out.add("unfinished", path, message, Severity.WARNING)
+    return {p: data for p, data in files.items() if p not in left}
 
 
 def _check_code(out: Checkup, path: str, code: str, normal_form: int) -> None:

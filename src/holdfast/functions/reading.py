@@ -105,9 +105,12 @@ class PoolReader:
 
     def mapping_places(self, hash: str) -> list[MappingPlace]:
         """Every mapping of the function, by language and hash; one that lies in several layouts is
-        given once, in the newest."""
+        given once, in the newest. What lies below an object that is not there (yet) is none: a dead
+        process may have left it torn."""
         out: dict[tuple[str, str], MappingPlace] = {}
         for schema in (Schema.V1, Schema.ORIGINAL):
+            if not self.store.exists(self.layout.object(hash, schema)):
+                continue
             for place in self._places(hash, schema):
                 out.setdefault((place.language, place.hash), place)
         path = self.layout.object(hash, Schema.V0)

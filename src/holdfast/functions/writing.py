@@ -22,6 +22,7 @@ from holdfast.functions.language import (
     parse_language_file,
 )
 from holdfast.functions.mapping import Mapping, check_mapping_hash
+from holdfast.store.filesystem import FileSystemStore
 
 if TYPE_CHECKING:
     from holdfast.functions.layout import Layout
@@ -71,6 +72,9 @@ class Writer:
         if leases is None:
             yield
             return
+        if isinstance(self._store, FileSystemStore):
+            # Before the lease makes its own folder there: that one is not made durable.
+            self._store.folders.ensure(self._store.root)
         with leases.acquire(LEASE):
             yield
 
