@@ -26,6 +26,10 @@ _SAME = {
         f"from holdfast.pool import object_{'a' * 64} as b\ndef f(): b",
         f"from ouverture.pool import {'a' * 64} as c\ndef f(): c",
     ),
+    "words of the docstring": (
+        "def f(g, **o):\n 'key _holdfast_v_1'\n g(lambda key: key, **o)",
+        "def f(g, **o):\n g(lambda k: k, **o)",
+    ),
     "spelling of constants": (
         "def f(): return 'a' 'b', 0x10, u'c'",
         "def f(): return 'ab', 16, 'c'",

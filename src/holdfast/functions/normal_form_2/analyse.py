@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from holdfast.functions.normal_form_2 import docstring as docstrings
 from holdfast.functions.normal_form_2.imports import OBJECT_NAME, Import, canonical_inner, pool_hash
 from holdfast.functions.normal_form_2.observed import Names
 from holdfast.functions.normal_form_2.scope import Variable
@@ -18,6 +19,7 @@ class Analysis:
     """A function with its names resolved.
 
     Attributes:
+        docstring: taken out of `node`; "" for none, or where the function keeps it.
         neighbours: functions of the same file that it uses, in order of first use.
         imports: top-level imports that it keeps, in source order.
         inner_dependencies: hashes of pool functions that it imports inside.
@@ -25,6 +27,7 @@ class Analysis:
     """
 
     node: Any
+    docstring: str
     names: Names
     neighbours: list[str]
     imports: list[Import]
@@ -39,6 +42,9 @@ def analyse(node: Any, top: TopLevel, imports: list[Import], filename: str) -> A
         Invalid: it needs what cannot be kept: top-level state, or names bound in its decorators,
             defaults or annotations.
     """
+    # Without its docstring: what that says is no part of the logic.
+    body = node.body
+    docstring = docstrings.split(node)
     walk = Walk(filename)
     walk.visit(node, walk.module, 1)
     inner: set[str] = set()
@@ -48,6 +54,8 @@ def analyse(node: Any, top: TopLevel, imports: list[Import], filename: str) -> A
         if not found and any(pool_hash(statement, a) for a in statement.names):
             refuse(filename, "a pool import mixed with others", line=statement.lineno)
     names = Names(walk, node.name)
+    if names.pins_docstring:
+        node.body, docstring = body, ""
     if names.assigned_outside:
         refuse(
             filename,
@@ -60,6 +68,7 @@ def analyse(node: Any, top: TopLevel, imports: list[Import], filename: str) -> A
     bound = {i.bound: i for i in imports}
     return Analysis(
         node=node,
+        docstring=docstring,
         names=names,
         neighbours=[n for n in names.outside if n in top.functions],
         imports=_kept_imports(names, top, imports, set(bound)),

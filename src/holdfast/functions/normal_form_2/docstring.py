@@ -24,7 +24,12 @@ def _text(body: list[ast.stmt], index: int) -> str | None:
 
 
 def _string(text: str) -> ast.stmt:
-    return ast.Expr(value=ast.Constant(value=text))
+    statement = ast.Expr(value=ast.Constant(value=text))
+    # The compiler asks for positions.
+    for node in (statement, statement.value):
+        node.lineno = node.end_lineno = 1
+        node.col_offset = node.end_col_offset = 0
+    return statement
 
 
 def split(function: Any) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 from holdfast.digests import sha256_hex
 from holdfast.errors import Invalid
-from holdfast.functions.normal_form_2 import docstring as docstrings
 from holdfast.functions.normal_form_2.analyse import Analysis, analyse
 from holdfast.functions.normal_form_2.encode import DOMAIN, encode_ast
 from holdfast.functions.normal_form_2.imports import (
@@ -132,7 +131,7 @@ def _finish(
     placed, alias_mapping = _place(imports, analysis)
     mapping = number_names(names, [v for _, v in placed if v is not None and not v.kept])
     write_names(names)
-    docstring = "" if names.pins_docstring else docstrings.split(node)
+    docstring = analysis.docstring
     if any("\ud800" <= c <= "\udfff" for c in docstring):
         refuse(filename, f"a lone surrogate in the docstring of {name}", line=node.lineno)
     if not any(i.name == "*" for i, _ in placed):
