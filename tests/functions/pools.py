@@ -38,8 +38,8 @@ class Ledger(Commits):
                 yield logseq, self.records[logseq - 1]
 
 
-def memory_pool(**options):
-    return FunctionPool(MemoryStore(), clock=Ticks(), author="ada", **options)
+def memory_pool(prefix="functions", **options):
+    return FunctionPool(MemoryStore(), prefix, clock=Ticks(), author="ada", **options)
 
 
 def file_pool(folder, prefix="", **options):

@@ -6,6 +6,7 @@ from functions.pools import (
     SPANISH,
     Ledger,
     caller_of,
+    errors,
     file_pool,
     memory_pool,
     tree,
@@ -349,6 +350,23 @@ def test_a_torn_mapping_that_a_dead_process_left_is_made_good(pool):
     pool.add(ENGLISH, "eng")
     assert pool.show(f"{function.hash}@eng").text == ENGLISH
     assert pool.validate().ok
+
+
+@pytest.mark.parametrize("torn", ["mapping.json", "language.json"])
+def test_what_a_dead_process_left_in_other_languages_does_no_harm(tmp_path, torn):
+    pool, reference = file_pool(tmp_path), memory_pool(prefix="")
+    whole = only(reference.add(FRENCH, "fra"))
+    reference.add(SPANISH, "é" * 256)
+    for path, data in tree(reference.store).items():
+        if not path.endswith("object.json"):
+            is_torn = "/~" in path and path.endswith(torn)
+            pool.store.put(path, b"{" if is_torn else data)
+    pool.add(ENGLISH, "eng")
+    assert pool.languages(whole.hash) == ["eng", "fra"]
+    assert pool.show(f"{whole.hash}@fra").text == FRENCH
+    assert errors(pool.validate().findings) == []
+    pool.add(SPANISH, "é" * 256)
+    assert pool.show(f"{whole.hash}@{'é' * 256}").text == SPANISH
 
 
 def test_a_damaged_mapping_is_never_written_over(pool):

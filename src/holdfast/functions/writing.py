@@ -3,7 +3,7 @@
 A function is there when its object is. So its mappings are made durable first, in one batch, and
 the objects after them; a crash leaves mappings of functions that are not there, never a function
 without its names. All this happens under one lease, so that what lies below a function that is not
-there was left by a dead process: it is replaced, whatever it holds.
+there was left by a dead process: it is written anew, or removed where it is torn.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from holdfast.errors import Conflict, NotFound, PathExists
+from holdfast.errors import Conflict, ManifestInvalid, NotFound, PathExists
 from holdfast.functions.language import (
     LANGUAGE_FILE,
     language_file,
@@ -21,6 +21,7 @@ from holdfast.functions.language import (
     needs_file,
     parse_language_file,
 )
+from holdfast.functions.layout import parse_path
 from holdfast.functions.mapping import Mapping, check_mapping_hash
 from holdfast.store.filesystem import FileSystemStore
 
@@ -103,6 +104,7 @@ class Writer:
                 objects.append((path, addition.object.to_bytes()))
                 below_new += language_files
                 below_new += mapping_files
+                self._settle_left(addition.object.hash, set(paths))
                 continue
             there[path] = data
             for files, missing in ((language_files, names), (mapping_files, mappings)):
@@ -161,6 +163,34 @@ class Writer:
             elif path.endswith("/" + LANGUAGE_FILE):
                 parse_language_file(there, path)
         return there
+
+    def _settle_left(self, hash: str, ours: set[str]) -> None:
+        """What a dead process left below an object that is not there would be there with it: make
+        it durable where it is whole, else remove it."""
+        if self._store.leases is None:
+            return  # such stores have no torn files
+        left = [e.path for e in self._store.list(self._layout.folder(hash)) if e.path not in ours]
+        named: set[str] = set()
+        # A name after the mappings below it in the listing, but needed to judge them.
+        for path in sorted(left, key=lambda path: not path.endswith("/" + LANGUAGE_FILE)):
+            place = parse_path(self._layout.relative(path))
+            if place is None or place.language is None:
+                continue
+            data = self._store.get(path)
+            try:
+                if place.mapping is None:
+                    parse_language_file(data, path)
+                    named.add(place.language)
+                else:
+                    check_mapping_hash(Mapping.from_bytes(data, path), place.mapping, path)
+                    if needs_file(place.language) and place.language not in named:
+                        name = self._layout.language(hash, place.language)
+                        if name not in ours:
+                            raise ManifestInvalid("writing", path, found="no language")
+            except ManifestInvalid:
+                self._store.delete(path)
+            else:
+                self._replace(path, data)
 
     def _write_below_new(self, files: Sequence[File]) -> None:
         """The files below functions that are not there yet, durable on return."""
