@@ -45,7 +45,7 @@ format: $(STAMP)
 	$(VENV)/bin/ruff format .
 
 soak: $(STAMP)
-	HOLDFAST_SOAK=1 $(PY) -m pytest -n $(JOBS) --timeout 7200 tests/crash tests/faults
+	HOLDFAST_SOAK=1 $(PY) -m pytest -n $(JOBS) --timeout 7200 tests/crash tests/faults tests/functions
 
 bench-env: $(STAMP)
 	$(PY) benchmarks/peers_env.py
