@@ -113,6 +113,10 @@ def _part(value: dict[str, Any]) -> Part:
 
 def main() -> None:
     """Answer the lines of standard input until it ends."""
+    import gc
+
+    # Trees of code are freed as they come; looking for circles in them takes a tenth of the time.
+    gc.disable()
     stores: dict[str, FileSystemStore] = {}
     for line in sys.stdin:
         root, prefix, two = json.loads(line)
@@ -122,6 +126,7 @@ def main() -> None:
         part = check_part(stores[root], Layout(prefix), two)
         sys.stdout.write(json.dumps(asdict(part)) + "\n")
         sys.stdout.flush()
+        gc.collect()
 
 
 if __name__ == "__main__":
