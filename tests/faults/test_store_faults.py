@@ -209,7 +209,8 @@ def test_a_batch_whose_sync_failed_never_commits(tmp_path):
         ("put", 5),
         # the folder of the root, the root, the file, "old"
         ("swap", 4),
-        ("delete", 1),
+        # the folder of the root (where the lease's folder is made), "old"
+        ("delete", 2),
     ],
 )
 def test_the_first_write_into_new_folders_syncs_every_folder_on_the_way(name, fsyncs, tmp_path):

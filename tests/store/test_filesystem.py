@@ -24,6 +24,7 @@ from holdfast.errors import (
 from holdfast.store.calls import OsCalls, is_network_kind
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.protocol import Entry
+from holdfast.testing.faults import FaultyCalls
 from holdfast.testing.strategies import contents, paths
 
 
@@ -575,3 +576,12 @@ def test_a_forked_child_that_aborts_a_batch_leaves_the_parents_files(store):
     batch.commit()
     batch.abort()
     assert (store.get("a"), store.get("b")) == (b"1", b"2")
+
+
+def test_a_lease_taken_first_leaves_the_folders_of_the_root_durable(tmp_path):
+    calls = FaultyCalls(OsCalls())
+    store = FileSystemStore(tmp_path / "a" / "b" / "root", calls=calls)
+    calls.reset()
+    store.leases.acquire("x").close()
+    # One for each folder that holds a new entry: tmp_path, a, b.
+    assert calls.counts["fsync"] >= 3

@@ -203,6 +203,7 @@ class FileLeases:
         read_only: make no lock files: an exclusive lease is `Denied`, a shared one on a file that
             is not there is granted without a lock.
         command: what to call this process in the holder's text; default its command line.
+        prepare: called before folders are made: makes what `folder` stands in, durable.
     """
 
     def __init__(
@@ -214,8 +215,10 @@ class FileLeases:
         sleep: Callable[[float], None] = time.sleep,
         read_only: bool = False,
         command: str | None = None,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         self.folder = folder
+        self._prepare = prepare
         self._calls: LockCalls = calls or OsLockCalls()
         self._clock = clock or SystemClock()
         self._sleep = sleep
@@ -360,6 +363,9 @@ class FileLeases:
         self._real.add(folder)
 
     def _make_folders(self, folder: str) -> None:
+        if self._prepare is not None:
+            # What the folder stands in must be durable: its owner would not look at it again.
+            self._prepare()
         missing = [folder]
         while missing:
             try:

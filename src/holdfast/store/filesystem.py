@@ -102,12 +102,15 @@ class FileSystemStore:
         self.read_only = read_only
         if not network_file_system_is_safe:
             self._refuse_network()
-        self._leases: Leases = leases or FileLeases(
-            self._full(LOCKS), calls=self.calls, read_only=read_only
-        )
         self._token = random_token if ids is None else lambda: ids.token(8)
         self.folders = Folders(self.calls, self.root)
         """Folders below the root; `folders.ensure` makes one, durable. Absolute paths."""
+        self._leases: Leases = leases or FileLeases(
+            self._full(LOCKS),
+            calls=self.calls,
+            read_only=read_only,
+            prepare=lambda: self.folders.ensure(self.root),
+        )
 
     @property
     def url(self) -> str:
