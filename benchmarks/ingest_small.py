@@ -19,6 +19,7 @@ from measure import (
     peer,
     save,
     timed,
+    version,
     whole_process,
     workspace,
 )
@@ -98,7 +99,6 @@ def main() -> None:
             "holdfast again (all unchanged)": ours_again,
             "holdfast, whole process": ours_process,
         }
-        versions: dict[str, str] = {}
         if restic := peer("restic"):
             environment = os.environ | {"RESTIC_PASSWORD": "bench"}
 
@@ -149,7 +149,11 @@ def main() -> None:
                 median([b / o for b, o in zip(raw["bare loop"], raw["holdfast"], strict=True)]), 3
             ),
             target="ratio_to_bare_loop >= 0.75, whole process ahead of restic, dvc and git",
-            versions=versions,
+            versions={
+                "restic": version(peer("restic"), "version"),
+                "dvc": version(peer("dvc")),
+                "git": version(peer("git")),
+            },
         )
 
 

@@ -129,5 +129,13 @@ def peer(program: str) -> str | None:
     return str(own) if own.exists() else shutil.which(program)
 
 
+def version(program: str | None, flag: str = "--version") -> str:
+    """The first line that a peer says of its version; "" when it is not there."""
+    if program is None:
+        return ""
+    done = subprocess.run([program, flag], capture_output=True, text=True, check=False)
+    return (done.stdout or done.stderr).strip().split("\n")[0]
+
+
 def holdfast_command() -> str:
     return str(Path(sys.executable).parent / "holdfast")
