@@ -55,7 +55,6 @@ def test_an_index_lost_torn_or_stale_answers_as_one_built_anew(tmp_path):
             runs.recover()
         built = answers(root)  # of a lost index
         sizes.add(len(built["run_files"]))
-        assert len(built["files"]) >= 1
         whole = (root / INDEX).read_bytes()
         for index in (stale, stale[: len(stale) // 2], whole[:-1], b""):
             for path in (root / "runs").glob("metadata.duckdb*"):
@@ -63,3 +62,4 @@ def test_an_index_lost_torn_or_stale_answers_as_one_built_anew(tmp_path):
             (root / INDEX).write_bytes(index)
             assert answers(root) == built, state.story
     assert len(sizes) > 1
+    assert max(sizes) > 0
