@@ -36,6 +36,13 @@ ROTATE_ABOVE = 2**20
 """A snapshot's anchor begins a new log file when the newest one is longer than this."""
 
 
+_SNAPSHOT_TRIES = 64
+
+
+class _Overtaken(Conflict):
+    """The log moved while the records of an append were made: make them again."""
+
+
 class Put(NamedTuple):
     """What a put did: `stored` when bytes were written; `tombstoned` when a tombstone hides the
     artifact, which only a lift brings back."""
@@ -156,7 +163,8 @@ class ArtifactWriter:
                 path = f"{prefix}/{snapshot_path(snapshot_id)}"
                 made = self._index.snapshot(snapshot_id, domain=self._domain, created_at=created_at)
                 if made.prev_record_hash != head.record_hash:
-                    raise Conflict("writing a ledger snapshot", path, found="a newer record")
+                    # Another writer appended between the look at head and at the state.
+                    raise _Overtaken("writing a ledger snapshot", path, found="a newer record")
                 data = made.encode()
                 try:
                     store.put(path, data)
@@ -171,7 +179,13 @@ class ArtifactWriter:
         with self._writing():
             if self._newest_log_file() > ROTATE_ABOVE:
                 self._opened.log.rotate()
-            self._append(build)
+            for tries_left in reversed(range(_SNAPSHOT_TRIES)):
+                try:
+                    self._append(build)
+                    break
+                except _Overtaken:
+                    if not tries_left:
+                        raise
             for _, path in taken[:-1]:
                 store.delete(path)
         return taken[-1][0]
