@@ -1,0 +1,1 @@
+"""Tables and blobs as immutable snapshots (spec/datasets.md)."""

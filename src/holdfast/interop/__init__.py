@@ -1,0 +1,1 @@
+"""Doors to the tools of others: Zarr and Xarray."""

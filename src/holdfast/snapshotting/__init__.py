@@ -1,0 +1,1 @@
+"""Immutable snapshots in one line: what datasets and volumes share."""
