@@ -22,7 +22,7 @@ from holdfast.errors import (
 )
 from holdfast.store.object_probe import Abilities, Publish
 from holdfast.store.object_store import ObjectStore
-from holdfast.store.object_writer import ObjectWriter
+from holdfast.store.object_writer import ObjectStaged, ObjectWriter
 from holdfast.store.protocol import Entry, Store
 from holdfast.testing.store_contract import StoreContract
 from s3_proxy import (
@@ -583,14 +583,15 @@ class ObjectStoreBehaviour:
         assert no_temps(store)
 
     def test_a_stream_beyond_the_largest_size_is_refused(self, store: ObjectStore) -> None:
-        writer = ObjectWriter(
-            "s",
+        staged = ObjectStaged(
             create=store.put,
-            stage=store._stage,
-            done=lambda path: None,
+            stage=lambda: store._stage("s"),
+            key=lambda path: path,
+            name="s",
             part=PART,
             largest=len(BIG),
         )
+        writer = ObjectWriter("s", staged, done=lambda path: None)
         writer.write(BIG)
         with pytest.raises(Unsupported, match="at most"):
             writer.write(b"!")

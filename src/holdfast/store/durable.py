@@ -375,10 +375,13 @@ def replace_file(
 
 
 def publish_many(
-    calls: SystemCalls, temps: Sequence[tuple[TempFile, str]], sync_first: Callable[[], None]
+    calls: SystemCalls,
+    temps: Sequence[tuple[TempFile, str]],
+    sync_first: Callable[[], None],
+    sync_names: Callable[[Sequence[str]], None] | None = None,
 ) -> None:
     """Publish several temporary files: `sync_first` makes their bytes durable, then each gets its
-    name, then each folder is synced once.
+    name, then `sync_names` makes these durable (default: each folder is synced once).
 
     Raises:
         PathExists: a name is taken. Files before it in the sequence stay, durable; those after it
@@ -401,8 +404,11 @@ def publish_many(
         finally:
             for temp, _ in temps:
                 temp.discard()
-        for folder in {os.path.dirname(name): None for name in [*published, path]}:
-            sync_folder(calls, folder)
+        if sync_names is None:
+            for folder in {os.path.dirname(name): None for name in [*published, path]}:
+                sync_folder(calls, folder)
+        else:
+            sync_names([*published, path])
     except BaseException as error:
         for name in published:
             unlink_quietly(calls, name)

@@ -40,11 +40,12 @@ from holdfast.store.durable import (
     typed,
 )
 from holdfast.store.file_batch import FileBatch
+from holdfast.store.file_staged import FEW, FileStaged, publish_staged
 from holdfast.store.file_writer import FileWriter
 from holdfast.store.folders import Folders
 from holdfast.store.listing import list_children, list_files
 from holdfast.store.paths import LOCKS, check_folder, check_path
-from holdfast.store.protocol import Entry
+from holdfast.store.protocol import Entry, Staged
 from holdfast.store.stale import remove_stale_temps, stale_temps
 
 if TYPE_CHECKING:
@@ -53,9 +54,6 @@ if TYPE_CHECKING:
     from holdfast.clock import Ids
     from holdfast.leases import Lease, Leases
     from holdfast.records import GcReport
-
-FEW = 8
-"""Below this many files, `put_many` syncs each of them rather than the whole file system."""
 
 _AT_ONCE = 128
 """Files that `put_many` holds open at once: each temporary file stays locked until published."""
@@ -241,6 +239,25 @@ class FileSystemStore:
                 self._make_again(folder)
                 temp = TempFile(self.calls, folder, self._token)
         return FileWriter(temp, full, self._publish)
+
+    def stage(self, folder: str) -> FileStaged:
+        full = self._full(check_path(folder))
+        if self.read_only:
+            raise self._denied("writing", full)
+        self.folders.create(full)
+        with typed("writing", full):
+            try:
+                temp = TempFile(self.calls, full, self._token)
+            except FileNotFoundError:
+                self._make_again(full)
+                temp = TempFile(self.calls, full, self._token)
+        return FileStaged(self.calls, self.root, self.folders, temp)
+
+    def publish_many(self, items: Sequence[tuple[Staged, str]]) -> None:
+        own = [(item, path) for item, path in items if isinstance(item, FileStaged)]
+        if len(own) != len(items):
+            raise Invalid("publishing", self.root, found="a file that another store staged")
+        publish_staged(self.calls, self.root, self.folders, own)
 
     def batch(self) -> FileBatch:
         if self.read_only:

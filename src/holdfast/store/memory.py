@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import builtins
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.errors import Conflict, Invalid, NotFound, PathExists
 from holdfast.leases import LocalLeases
 from holdfast.store.paths import check_folder, check_path
-from holdfast.store.protocol import Entry
+from holdfast.store.protocol import Entry, Staged
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -114,6 +114,15 @@ class MemoryStore:
             check_path(staging)
         return MemoryWriter(self, check_path(path), None)
 
+    def stage(self, folder: str) -> MemoryStaged:
+        check_path(folder)
+        return MemoryStaged(self)
+
+    def publish_many(self, items: Sequence[tuple[Staged, str]]) -> None:
+        for staged, path in items:
+            staged.publish(path)
+            staged.close()
+
     def batch(self) -> MemoryBatch:
         return MemoryBatch(self)
 
@@ -182,6 +191,47 @@ class MemoryWriter:
             self.close()
         else:
             self.abort()
+
+
+class MemoryStaged:
+    """A file of a `MemoryStore` that waits for its name."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._data: bytearray | None = bytearray()
+        self._prepared = False
+
+    def write(self, data: Buffer) -> None:
+        if self._prepared:
+            raise Invalid("writing", self._store.url, found="a file that was prepared already")
+        self._open("writing").extend(memoryview(data).cast("B"))
+
+    def prepare(self) -> None:
+        self._open("preparing")
+        self._prepared = True
+
+    def publish(self, path: str) -> None:
+        self._store.put(path, self._open("publishing"))
+        self._data = None
+
+    def close(self) -> None:
+        self._data = None
+
+    def _open(self, doing: str) -> bytearray:
+        if self._data is None:
+            raise Invalid(doing, self._store.url, found="a staged file that has ended")
+        return self._data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class MemoryBatch:

@@ -22,15 +22,15 @@ from holdfast.store.object_requests import Lost, Requests
 from holdfast.store.object_retry import Refused, Retries, ask, obstore_errors
 from holdfast.store.object_url import is_temporary, parse_url
 from holdfast.store.object_writer import (
-    LARGEST,
     PART,
+    ObjectStaged,
     ObjectWriter,
     PartStage,
     SpoolStage,
     Stage,
 )
 from holdfast.store.paths import check_folder, is_listed_name
-from holdfast.store.protocol import Entry
+from holdfast.store.protocol import Entry, Staged
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -267,6 +267,23 @@ class ObjectStore:
         staged objects lie at the root, where `stale_temps` finds them."""
         return self._writer(path, staging, _nothing)
 
+    def stage(self, folder: str) -> ObjectStaged:
+        """A new object that gets its name last. It waits in memory or, beyond one part, at the
+        root, where `stale_temps` finds what is left of it."""
+        self._location.key(folder)
+        return self._staged(f"{self.url}/{folder}", look=None)
+
+    def publish_many(self, items: Sequence[tuple[Staged, str]]) -> None:
+        """Publish each staged file, side by side. On an error some of them may exist."""
+        calls = Calls(self._pool)
+        try:
+            for staged, path in items:
+                self._location.key(path)
+                calls.submit(lambda staged=staged, path=path: staged.publish(path))  # type: ignore[misc]
+        finally:
+            calls.wait()
+        calls.check()
+
     def batch(self) -> ObjectBatch:
         """A batch of new files, put side by side."""
         return ObjectBatch(
@@ -295,24 +312,25 @@ class ObjectStore:
         self._location.key(path)
         if staging is not None:
             check_folder(staging)
-        return ObjectWriter(
-            path,
+        return ObjectWriter(path, self._staged(path, look=path), done=done)
+
+    def _staged(self, name: str, *, look: str | None) -> ObjectStaged:
+        return ObjectStaged(
             create=self.put,
-            stage=self._stage,
-            done=done,
+            stage=lambda: self._stage(look),
+            key=self._location.key,
+            name=name,
             part=self._part_size,
-            largest=LARGEST,
         )
 
-    def _stage(self, path: str) -> Stage:
+    def _stage(self, look: str | None) -> Stage:
         publish = self._probe.publish()
-        if self.exists(path):  # before gigabytes are sent for nothing
-            raise PathExists("creating", path, found="another file is there")
-        key = self._location.key(path)
+        if look is not None and self.exists(look):  # before gigabytes are sent for nothing
+            raise PathExists("creating", look, found="another file is there")
         if publish is Publish.SPOOL:
-            return SpoolStage(self._requests, key, self._spool_folder)
+            return SpoolStage(self._requests, self._spool_folder)
         staged = self._location.temporary(f".hf-{self._requests.ids.token(8)}")
-        return PartStage(self._requests, key, staged, publish, self._part_size)
+        return PartStage(self._requests, staged, publish, self._part_size)
 
     def _entries(self, folder: str, start: str | None) -> Iterator[Entry]:
         before = b""

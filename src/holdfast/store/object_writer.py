@@ -46,8 +46,8 @@ class Stage(Protocol):
 
     def write(self, data: memoryview) -> None: ...
 
-    def publish(self, size: int) -> None:
-        """Make the body visible. Raises `Lost` when another's object is there."""
+    def publish(self, key: str, size: int) -> None:
+        """Make the body visible as `key`. Raises `Lost` when another's object is there."""
 
     def drop(self) -> None:
         """Forget the bytes, as far as that can be done; idempotent."""
@@ -56,30 +56,29 @@ class Stage(Protocol):
 class SpoolStage:
     """An unnamed local file, sent as one conditional put from mapped memory."""
 
-    def __init__(self, requests: Requests, key: str, folder: str | None) -> None:
+    def __init__(self, requests: Requests, folder: str | None) -> None:
         self._requests = requests
-        self._key = key
         try:
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         except OSError as error:
-            raise from_oserror(error, "spooling for", requests.target(key)) from None
+            raise from_oserror(error, "spooling for", requests.location.url) from None
 
     def write(self, data: memoryview) -> None:
         try:
             self._file.write(data)
         except OSError as error:
-            raise from_oserror(error, "spooling for", self._requests.target(self._key)) from None
+            raise from_oserror(error, "spooling for", self._requests.location.url) from None
 
-    def publish(self, size: int) -> None:
+    def publish(self, key: str, size: int) -> None:
         requests = self._requests
         client = make_client(requests.location, requests.settings, transfer=size)
         try:
             self._file.flush()
             body = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
         except OSError as error:
-            raise from_oserror(error, "spooling for", requests.target(self._key)) from None
+            raise from_oserror(error, "spooling for", requests.target(key)) from None
         # not closed by hand: obstore may still hold the memory when an error is under way
-        requests.create(self._key, body, client=client)
+        requests.create(key, body, client=client)
 
     def drop(self) -> None:
         self._file.close()
@@ -88,11 +87,8 @@ class SpoolStage:
 class PartStage:
     """A multipart upload to a hidden key beside the path, then a create-only copy."""
 
-    def __init__(
-        self, requests: Requests, key: str, staged: str, publish: Publish, part: int
-    ) -> None:
+    def __init__(self, requests: Requests, staged: str, publish: Publish, part: int) -> None:
         self._requests = requests
-        self._key = key
         self._staged = staged
         self._publish = publish
         self._token = requests.ids.token(TOKEN_BYTES)
@@ -105,19 +101,20 @@ class PartStage:
             self._upload = self._open()
         reply = attempt(lambda: self._upload.write(data))
         if reply is not None:
-            raise reply.error("uploading a part of", self._requests.target(self._key))
+            raise reply.error("uploading a part of", self._requests.target(self._staged))
 
-    def publish(self, size: int) -> None:
+    def publish(self, key: str, size: int) -> None:
         requests = self._requests
-        reply = attempt(self._upload.close)
-        if reply is not None:
-            raise reply.error("finishing the upload of", requests.target(self._key))
-        self._completed = True
+        if not self._completed:
+            reply = attempt(self._upload.close)
+            if reply is not None:
+                raise reply.error("finishing the upload of", requests.target(key))
+            self._completed = True
         found = requests.version(self._staged)
         if found is None or found.size != size:
             raise StorageFailure(
                 "finishing the upload of",
-                requests.target(self._key),
+                requests.target(key),
                 found="nothing" if found is None else f"{found.size} bytes",
                 expected=f"{size} bytes",
             )
@@ -130,8 +127,8 @@ class PartStage:
         bare = size if self._publish is Publish.PARTS else None
         requests.settle(
             "publishing",
-            self._key,
-            lambda: client.copy(self._staged, self._key, overwrite=False),
+            key,
+            lambda: client.copy(self._staged, key, overwrite=False),
             lambda found, unclear: settle_create(
                 found, self._token, unclear=unclear, bare_size=bare
             ),
@@ -159,29 +156,33 @@ class PartStage:
         )
 
 
-class ObjectWriter:
-    """The writer of one object (`holdfast.store.protocol.Writer`).
+class ObjectStaged:
+    """An object that gets its name last (`holdfast.store.protocol.Staged`).
+
+    Up to one part it waits in memory, beyond that where `stage` puts it. It can be published
+    several times, until it is closed.
 
     Args:
-        create: puts a small body, create-only; raises `PathExists`.
-        stage: where a large body goes; raises `PathExists` where that can be seen already.
-        done: called with the path once it is published.
+        create: puts a small body at a path, create-only; raises `PathExists`.
+        stage: where a large body goes.
+        key: the key of a path.
+        name: what to call it in messages, before it has a path.
     """
 
     def __init__(
         self,
-        path: str,
         *,
         create: Callable[[str, bytes], None],
-        stage: Callable[[str], Stage],
-        done: Callable[[str], None],
+        stage: Callable[[], Stage],
+        key: Callable[[str], str],
+        name: str,
         part: int = PART,
         largest: int = LARGEST,
     ) -> None:
-        self._path = path
         self._create = create
         self._make_stage = stage
-        self._done = done
+        self._key = key
+        self._name = name
         self._part = part
         self._largest = largest
         self._buffer = bytearray()
@@ -196,7 +197,7 @@ class ObjectWriter:
             Unsupported: more than the largest body that can be published create-only.
             StorageFailure, Denied, NoSpace: the upload, or the local spool file, failed.
         """
-        self._check_open("writing to")
+        self.check_open("writing to")
         view = memoryview(data)
         view = view.cast("B") if view.contiguous else memoryview(view.tobytes())
         self._state = "failed"
@@ -204,14 +205,14 @@ class ObjectWriter:
             self._drop()
             raise Unsupported(
                 "writing to",
-                self._path,
+                self._name,
                 found=f"more than {self._largest} bytes",
                 expected=f"at most {self._largest}: what object stores write create-only",
                 hint="store it in smaller pieces, or in a repository on a file system",
             )
         self._size += len(view)
         if self._stage is None and self._size > self._part:
-            self._stage = self._make_stage(self._path)
+            self._stage = self._make_stage()
             self._stage.write(memoryview(self._buffer))
             self._buffer = bytearray()
         if self._stage is None:
@@ -221,21 +222,87 @@ class ObjectWriter:
                 self._stage.write(view[start : start + self._part])
         self._state = "open"
 
+    def prepare(self) -> None:
+        """Nothing is durable before it is published."""
+        self.check_open("preparing")
+
+    def publish(self, path: str) -> None:
+        """Publish the object, durable on return. Raises `PathExists` when it lost the race."""
+        self.check_open("publishing")
+        key = self._key(path)
+        self._state = "failed"
+        try:
+            if self._stage is None:
+                self._create(path, bytes(self._buffer))
+            else:
+                self._stage.publish(key, self._size)
+        except Lost:
+            raise PathExists("creating", path, found="another file is there") from None
+        self._state = "open"
+
+    def close(self) -> None:
+        """Drop what waits; idempotent. What was published stays."""
+        self._state = "closed"
+        self._drop()
+
+    def check_open(self, doing: str) -> None:
+        """Raises `Invalid` after an error, or when it was closed."""
+        if self._state != "open":
+            raise Invalid(
+                doing, self._name, found=f"a writer that is {self._state}", hint="open a new one"
+            )
+
+    def _drop(self) -> None:
+        self._buffer = bytearray()
+        stage, self._stage = self._stage, None
+        if stage is not None:
+            try:
+                stage.drop()
+            except HoldfastError:
+                return  # hidden, and swept with the other temporary objects
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class ObjectWriter:
+    """The writer of one object (`holdfast.store.protocol.Writer`).
+
+    Args:
+        staged: takes the bytes.
+        done: called with the path once it is published.
+    """
+
+    def __init__(self, path: str, staged: ObjectStaged, *, done: Callable[[str], None]) -> None:
+        self._path = path
+        self._staged = staged
+        self._done = done
+        self._state = "open"
+
+    def write(self, data: Buffer) -> None:
+        """Append `data`. Raises as `ObjectStaged.write`."""
+        self._check_open("writing to")
+        self._staged.write(data)
+
     def close(self) -> None:
         """Publish the object. Raises `PathExists` when it lost the race."""
         if self._state == "closed":
             return
         self._check_open("closing")
+        self._staged.check_open("closing")
         self._state = "failed"
         try:
-            if self._stage is None:
-                self._create(self._path, bytes(self._buffer))
-            else:
-                self._stage.publish(self._size)
-        except Lost:
-            raise PathExists("creating", self._path, found="another file is there") from None
+            self._staged.publish(self._path)
         finally:
-            self._drop()
+            self._staged.close()
         self._state = "closed"
         self._done(self._path)
 
@@ -243,7 +310,7 @@ class ObjectWriter:
         """Drop what was written; does nothing after `close`."""
         if self._state != "closed":
             self._state = "aborted"
-        self._drop()
+        self._staged.close()
 
     def __enter__(self) -> Self:
         return self
@@ -264,12 +331,3 @@ class ObjectWriter:
             raise Invalid(
                 doing, self._path, found=f"a writer that is {self._state}", hint="open a new one"
             )
-
-    def _drop(self) -> None:
-        self._buffer = bytearray()
-        stage, self._stage = self._stage, None
-        if stage is not None:
-            try:
-                stage.drop()
-            except HoldfastError:
-                return  # hidden, and swept with the other temporary objects

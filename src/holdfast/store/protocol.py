@@ -56,6 +56,38 @@ class Writer(Protocol):
     ) -> None: ...
 
 
+class Staged(Protocol):
+    """A new file whose name is decided last; invisible until it is published.
+
+    After an error it can only be closed. As a context manager it closes.
+    """
+
+    def write(self, data: Buffer) -> None:
+        """Append `data`."""
+
+    def prepare(self) -> None:
+        """Make what was written as durable as it can be without a name; nothing is written after
+        it. `publish` does it where it was not done."""
+
+    def publish(self, path: str) -> None:
+        """Give the file its name, create-only and durable. Raises `PathExists`.
+
+        On stores without leases it may be published again, under another name, until it is
+        closed."""
+
+    def close(self) -> None:
+        """Drop what is not published; idempotent."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
 class Batch(Protocol):
     """Many new files that share their syncs.
 
@@ -140,6 +172,15 @@ class Store(Protocol):
 
         `staging` is a folder for the temporary file, where the store has such files (default: the
         folder of `path`); a store without them ignores it."""
+
+    def stage(self, folder: str) -> Staged:
+        """A new file that gets its name last. `folder` is where the temporary file lies, where
+        the store has such files."""
+
+    def publish_many(self, items: Sequence[tuple[Staged, str]]) -> None:
+        """Publish each staged file under its path, sharing syncs; all durable on return. On an
+        error, and after a crash before the return, some of them may exist: only a caller whose
+        manifest names the files it trusts may use it. Raises `PathExists`."""
 
     def batch(self) -> Batch:
         """A batch of new files that share their syncs."""

@@ -548,6 +548,87 @@ class WriterContract:
             store.open_writer("a", staging="../outside")
 
 
+class StagedContract:
+    """Files that get their names last."""
+
+    def test_a_staged_file_is_invisible_until_it_is_published(self, store: Store) -> None:
+        with store.stage("a") as staged:
+            staged.write(b"some ")
+            staged.write(memoryview(b"bytes"))
+            staged.prepare()
+            assert list(store.list()) == []
+            staged.publish("a/b/c")
+        assert store.get("a/b/c") == b"some bytes"
+        assert [e.path for e in store.list()] == ["a/b/c"]
+
+    def test_a_staged_file_that_is_closed_leaves_nothing(self, store: Store) -> None:
+        staged = store.stage("a")
+        staged.write(b"x")
+        staged.close()
+        staged.close()
+        assert list(store.list()) == []
+        with pytest.raises(Invalid):
+            staged.publish("a/b")
+
+    def test_a_prepared_file_takes_no_more_where_it_is_durable(self, store: Store) -> None:
+        with store.stage("a") as staged:
+            staged.write(b"x")
+            staged.prepare()
+            staged.publish("a/x")
+        assert store.get("a/x") == b"x"
+
+    def test_publishing_over_an_existing_path_is_refused(self, store: Store) -> None:
+        store.put("a", b"old")
+        with store.stage("b") as staged:
+            staged.write(b"new")
+            with pytest.raises(PathExists):
+                staged.publish("a")
+        assert store.get("a") == b"old"
+        assert [e.path for e in store.list()] == ["a"]
+
+    @pytest.mark.parametrize("count", [0, 1, 3, 20])
+    def test_many_staged_files_are_published_together(self, store: Store, count: int) -> None:
+        items = []
+        for i in range(count):
+            staged = store.stage("a")
+            staged.write(b"%d" % i)
+            items.append((staged, f"d{i % 4}/e/{i}"))
+        store.publish_many(items)
+        for staged, _ in items:
+            staged.close()
+        assert {e.path for e in store.list()} == {path for _, path in items}
+        assert all(store.get(path) == b"%d" % i for i, (_, path) in enumerate(items))
+
+    def test_a_taken_path_among_many_is_refused(self, store: Store) -> None:
+        store.put("d/5", b"old")
+        items = []
+        for i in range(10):
+            staged = store.stage("a")
+            staged.write(b"new")
+            items.append((staged, f"d/{i}"))
+        with pytest.raises(PathExists):
+            store.publish_many(items)
+        for staged, _ in items:
+            staged.close()
+        assert store.get("d/5") == b"old"
+        assert all(store.get(e.path) in (b"old", b"new") for e in store.list())
+
+    def test_a_long_staged_stream_comes_back(self, store: Store) -> None:
+        part = bytes(range(256)) * 1024
+        with store.stage("staging") as staged:
+            for _ in range(24):
+                staged.write(part)
+            staged.publish("long")
+        assert store.get("long") == part * 24
+        assert [e.path for e in store.list()] == ["long"]
+
+    def test_a_hostile_path_is_refused(self, store: Store) -> None:
+        with pytest.raises(InvalidPath):
+            store.stage("../outside")
+        with store.stage("a") as staged, pytest.raises(InvalidPath):
+            staged.publish("../outside")
+
+
 class BatchContract:
     """Batches."""
 
@@ -648,6 +729,7 @@ class StoreContract(
     DeleteContract,
     SwapContract,
     WriterContract,
+    StagedContract,
     BatchContract,
 ):
     """All of it."""
