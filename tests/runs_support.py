@@ -46,6 +46,13 @@ class Commits:
         self.records.append(record)
         return len(self.records)
 
+    def last_commit(self, model, name):
+        for logseq in range(len(self.records), 0, -1):
+            known = self.records[logseq - 1]
+            if (known.model, known.name) == (model, name):
+                return logseq, known.id
+        return None
+
     def find_commit(self, model, name, id):
         for logseq, known in enumerate(self.records, 1):
             if (known.model, known.name, known.id) == (model, name, id):

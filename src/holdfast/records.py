@@ -195,6 +195,9 @@ class CommitSink(Protocol):
     def find_commit(self, model: str, name: str, id: str) -> int | None:
         """The logseq of the COMMIT of (model, name, id), or None."""
 
+    def last_commit(self, model: str, name: str) -> tuple[int, str] | None:
+        """Logseq and id of the newest COMMIT of `name` in `model`, or None."""
+
 
 class NullSink:
     """The sink of a model that works alone."""
@@ -206,6 +209,9 @@ class NullSink:
         return 0
 
     def find_commit(self, model: str, name: str, id: str) -> int | None:
+        return None
+
+    def last_commit(self, model: str, name: str) -> tuple[int, str] | None:
         return None
 
 

@@ -673,3 +673,23 @@ def test_a_segment_that_was_only_recognised_answers_no_prefix_and_no_description
         question = reference.digest.hex()[:12] if ask == "find" else reference
         with pytest.raises(Integrity, match="SHA-256"):
             getattr(ledger, ask)(question)
+
+
+def test_the_last_commit_of_a_name_is_found_however_far_back_it_lies(tmp_path):
+    def record(name, id):
+        return CommitRecord("dataset", name, id, (), rfc3339(0), "0" * 32, "tester")
+
+    store = FileSystemStore(tmp_path)
+    with Ledger(store) as ledger:
+        ledger.commit(record("old", "1"))
+        for i in range(20):
+            ledger.commit(record("trips", str(i)))
+    with Ledger(store) as one, Ledger(store) as other:
+        assert one.last_commit("dataset", "trips") == (21, "19")
+        assert one.last_commit("dataset", "old") == (1, "1")
+        assert one.last_commit("volume", "old") is None
+        assert one.last_commit("dataset", "none") is None
+        other.commit(record("old", "2"))
+        assert one.last_commit("dataset", "old") == (22, "2")
+        assert one.last_commit("dataset", "trips") == (21, "19")
+        assert one.find_commit("dataset", "old", "1") == 1

@@ -15,7 +15,7 @@ from holdfast.ledger.payload import RecordType
 from holdfast.records import CommitRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from holdfast.ledger.artifact import Reference
     from holdfast.ledger.log import Log, Record
@@ -32,6 +32,7 @@ class CommitIndex:
         self._lock = threading.Lock()
         # Names are known for the logseqs in (low, high].
         self._names: dict[Name, int] = {}
+        self._newest: dict[tuple[str, str], tuple[int, str]] = {}
         self._low = 0
         self._high = 0
         self._hash: bytes | None = None
@@ -63,8 +64,22 @@ class CommitIndex:
         with self._lock:
             found, low = self._names.get(name), self._low
         if found is None and since < low:
-            found = self._deepen(name, since)
+            self._deepen(lambda commit: _name(commit) == name, since)
+            with self._lock:
+                found = self._names.get(name)
         return found if found is not None and found > since else None
+
+    def last(self, model: str, name: str) -> tuple[int, str] | None:
+        """Logseq and id of the newest COMMIT of `name` in `model`, or None. What was learned is
+        kept: asked again, only the records appended since are read."""
+        self._extend()
+        with self._lock:
+            found = self._newest.get((model, name))
+        if found is None and self._low:
+            self._deepen(lambda commit: (commit.model, commit.name) == (model, name), 0)
+            with self._lock:
+                found = self._newest.get((model, name))
+        return found
 
     def by_reference(self, reference: Reference) -> int | None:
         """The logseq of a COMMIT whose record is the artifact `reference`, or None."""
@@ -93,28 +108,30 @@ class CommitIndex:
         if head.logseq <= high:
             return
         records = list(self._log.records(high + 1, previous=previous, stop=head.logseq))
-        names = {_name(commit): logseq for logseq, commit in self._commits(records)}
+        learned = list(self._commits(records))
         with self._lock:
             if self._high == high and records:
                 self._high, self._hash = records[-1].logseq, records[-1].record_hash
-                self._names.update(names)
+                for logseq, commit in learned:
+                    self._names[_name(commit)] = logseq
+                    self._newest[commit.model, commit.name] = logseq, commit.id
 
-    def _deepen(self, name: Name, since: int) -> int | None:
-        """Learn older names, down to `since` or to `name`."""
+    def _deepen(self, wanted: Callable[[CommitRecord], bool], since: int) -> None:
+        """Learn older commits, down to `since` or to one that is wanted."""
         with self._lock:
             low = self._low
-        names: dict[Name, int] = {}
+        learned: list[tuple[int, CommitRecord]] = []
         reached = since
         for logseq, commit in self._commits(self._below(low, since)):
-            names.setdefault(_name(commit), logseq)
-            if _name(commit) == name:
+            learned.append((logseq, commit))
+            if wanted(commit):
                 reached = logseq - 1
                 break
         with self._lock:
-            for older, logseq in names.items():
-                self._names.setdefault(older, logseq)
+            for logseq, commit in learned:
+                self._names.setdefault(_name(commit), logseq)
+                self._newest.setdefault((commit.model, commit.name), (logseq, commit.id))
             self._low = min(self._low, reached)
-        return names.get(name)
 
     def _below(self, low: int, since: int) -> Iterator[Record]:
         for record in self._log.records_backwards(low + 1):

@@ -207,6 +207,10 @@ class Ledger:
         """The logseq of the COMMIT of (model, name, id), or None."""
         return self._commits.find((model, name, id))
 
+    def last_commit(self, model: str, name: str) -> tuple[int, str] | None:
+        """Logseq and id of the newest COMMIT of `name` in `model`, or None."""
+        return self._commits.last(model, name)
+
     def commits(
         self,
         *,
