@@ -6,9 +6,11 @@
     ├── Invalid            bad input: mend the call            exit 2
     │   ├── InvalidPath
     │   ├── SchemaViolation
+    │   ├── OverlappingBlocks
     │   └── ManifestInvalid
     ├── NotFound           nothing there                       exit 3
-    │   └── Erased
+    │   ├── Erased
+    │   └── RangeMissing
     ├── AlreadyExists      something there already             exit 4
     │   └── PathExists
     ├── Conflict           somebody was faster: retry          exit 4
@@ -155,6 +157,12 @@ class SchemaViolation(Invalid):
     code = "schema_violation"
 
 
+class OverlappingBlocks(Invalid):
+    """A block of a volume that covers bytes of another one."""
+
+    code = "overlapping_blocks"
+
+
 class ManifestInvalid(Invalid):
     """A manifest that parses but breaks a rule of its format."""
 
@@ -172,6 +180,13 @@ class Erased(NotFound):
     """It was there, and its bytes were erased on purpose; the log still proves that it was."""
 
     code = "erased"
+
+
+class RangeMissing(NotFound):
+    """A range of a volume that is not committed in full. Details: ``missing_offset``,
+    ``missing_length``, the first gap in it."""
+
+    code = "range_missing"
 
 
 class AlreadyExists(HoldfastError):
