@@ -10,6 +10,7 @@
     │   └── ManifestInvalid
     ├── NotFound           nothing there                       exit 3
     │   ├── Erased
+    │   ├── NoSnapshots
     │   └── RangeMissing
     ├── AlreadyExists      something there already             exit 4
     │   └── PathExists
@@ -180,6 +181,12 @@ class Erased(NotFound):
     """It was there, and its bytes were erased on purpose; the log still proves that it was."""
 
     code = "erased"
+
+
+class NoSnapshots(NotFound):
+    """A dataset or volume that nothing was committed to yet."""
+
+    code = "no_snapshots"
 
 
 class RangeMissing(NotFound):

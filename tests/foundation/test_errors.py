@@ -17,6 +17,7 @@ CODES = {
     "overlapping_blocks": 2,
     "manifest_invalid": 2,
     "not_found": 3,
+    "no_snapshots": 3,
     "range_missing": 3,
     "already_exists": 4,
     "path_exists": 4,
