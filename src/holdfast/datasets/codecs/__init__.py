@@ -1,0 +1,1 @@
+"""How records become the bytes of a data file, and come back."""
