@@ -1,0 +1,145 @@
+"""Attributes and dimensions of HDF5 datasets, as NetCDF means them, in JSON."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import h5py
+    import numpy as np
+
+    from holdfast.interop.references import ReferenceBuilder
+
+# What HDF5 and NetCDF keep for themselves; no reader shows them.
+_HIDDEN = frozenset(
+    {
+        "CLASS",
+        "DIMENSION_LIST",
+        "NAME",
+        "REFERENCE_LIST",
+        "_NCProperties",
+        "_Netcdf4Coordinates",
+        "_Netcdf4Dimid",
+        "_nc3_strict",
+    }
+)
+_BARE = b"This is a netCDF dimension but not a netCDF variable"
+
+
+def is_bare_dimension(data: h5py.Dataset) -> bool:
+    """Whether `data` stands for the length of a dimension only."""
+    if data.attrs.get("CLASS") != b"DIMENSION_SCALE":
+        return False
+    name = data.attrs.get("NAME", b"")
+    return isinstance(name, bytes) and name.startswith(_BARE)
+
+
+def dimension_names(data: h5py.Dataset, path: str, phony: list[int]) -> list[str]:
+    """The names of the dimensions of `data`: of its scales, its own where it is one, or made up.
+
+    `phony` holds the lengths of the dimensions that were made up in this group, and grows.
+    """
+    name = path.rpartition("/")[2]
+    if data.attrs.get("CLASS") == b"DIMENSION_SCALE":
+        if data.ndim == 1:
+            return [name]
+        by_id = _by_id(data)
+        if by_id is not None:
+            return by_id
+    names: list[str] = []
+    taken: set[int] = set()
+    for axis, length in enumerate(data.shape):
+        scales = data.dims[axis]
+        if len(scales):
+            names.append(str(scales[0].name).rpartition("/")[2])
+            continue
+        free = (i for i, n in enumerate(phony) if n == length and i not in taken)
+        number = next(free, len(phony))
+        if number == len(phony):
+            phony.append(length)
+        taken.add(number)
+        names.append(f"phony_dim_{number}")
+    return names
+
+
+def _by_id(data: h5py.Dataset) -> list[str] | None:
+    """The dimensions of a coordinate of several dimensions, which NetCDF names by number."""
+    import h5py
+
+    ids = data.attrs.get("_Netcdf4Coordinates")
+    if ids is None or len(ids) != data.ndim:
+        return None
+    names: dict[int, str] = {}
+    group: h5py.Group = data.parent
+    while True:
+        for name in group:
+            item = group.get(name)
+            if isinstance(item, h5py.Dataset) and "_Netcdf4Dimid" in item.attrs:
+                names.setdefault(int(item.attrs["_Netcdf4Dimid"]), name)
+        if group.name == "/":
+            break
+        group = group.parent
+    found = [names.get(int(i)) for i in ids]
+    return [n for n in found if n is not None] if None not in found else None
+
+
+def attributes(
+    item: h5py.Group | h5py.Dataset, path: str, builder: ReferenceBuilder
+) -> dict[str, Any]:
+    """The attributes of `item` as JSON values; the types of numbers and what has no form in JSON
+    go into `builder`."""
+    out: dict[str, Any] = {}
+    types: dict[str, str] = {}
+    for name in item.attrs:
+        if name in _HIDDEN:
+            continue
+        try:
+            value, dtype = _attribute(item, name)
+        except (TypeError, ValueError, OSError):
+            builder.left_out.append(f"{path}@{name}")
+            continue
+        if name == "_FillValue":
+            value = _fill_value(item, value)
+        out[name] = value
+        if dtype:
+            types[name] = dtype
+    if types:
+        builder.attribute_types[path] = types
+    return out
+
+
+def _attribute(item: Any, name: str) -> tuple[Any, str]:
+    """The value in JSON, and its NumPy type where it is of numbers. Raises `TypeError` where JSON
+    has no form for it."""
+    import h5py
+    import numpy as np
+
+    value = item.attrs[name]
+    strings = h5py.check_string_dtype(item.attrs.get_id(name).dtype)
+    if isinstance(value, h5py.Empty):
+        return ("", "") if strings else ([], value.dtype.str)
+    if strings is not None:
+        items = [_text(v) for v in np.asarray(value, dtype=object).ravel().tolist()]
+        return (items[0] if len(items) == 1 else items), ""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(array.dtype)
+    flat = array.ravel()
+    return (flat[0].item() if flat.size == 1 else flat.tolist()), array.dtype.str
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+
+
+def _fill_value(item: Any, value: Any) -> Any:
+    """``_FillValue`` as xarray writes it into Zarr: floats as base64 of a little-endian double."""
+    dtype: np.dtype[Any] | None = getattr(item, "dtype", None)
+    kind = "" if dtype is None else dtype.kind
+    if kind == "f" and isinstance(value, (int, float)):
+        return base64.b64encode(struct.pack("<d", value)).decode()
+    if kind == "S" and isinstance(value, str):
+        return base64.b64encode(value.encode("utf-8", "surrogateescape")).decode()
+    return value
