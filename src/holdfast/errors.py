@@ -17,6 +17,7 @@
     ├── Conflict           somebody was faster: retry          exit 4
     │   └── SnapshotConflict
     ├── Integrity          bytes are not what was written      exit 5
+    │   └── InvalidFormat
     ├── StorageFailure     the disk or the server failed       exit 6
     │   └── NoSpace
     ├── Busy               somebody holds it: wait             exit 7
@@ -229,6 +230,12 @@ class Integrity(HoldfastError):
     code = "integrity"
     exit_code = ExitCode.INTEGRITY
     default_hint = "run `holdfast verify` to see all that is damaged"
+
+
+class InvalidFormat(Integrity):
+    """A stored file that cannot be decompressed or decoded."""
+
+    code = "invalid_format"
 
 
 class StorageFailure(HoldfastError):

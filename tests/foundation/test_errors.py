@@ -24,6 +24,7 @@ CODES = {
     "conflict": 4,
     "snapshot_conflict": 4,
     "integrity": 5,
+    "invalid_format": 5,
     "storage_failure": 6,
     "no_space": 6,
     "busy": 7,
