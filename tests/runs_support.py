@@ -46,6 +46,10 @@ class Commits:
         self.records.append(record)
         return len(self.records)
 
+    def find_object(self, model, name, id):
+        logseq = self.find_commit(model, name, id)
+        return None if logseq is None else self.records[logseq - 1].objects[0]
+
     def last_commit(self, model, name):
         for logseq in range(len(self.records), 0, -1):
             known = self.records[logseq - 1]

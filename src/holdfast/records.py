@@ -198,6 +198,9 @@ class CommitSink(Protocol):
     def last_commit(self, model: str, name: str) -> tuple[int, str] | None:
         """Logseq and id of the newest COMMIT of `name` in `model`, or None."""
 
+    def find_object(self, model: str, name: str, id: str) -> ObjectRef | None:
+        """The root object that the COMMIT of (model, name, id) fixes, or None."""
+
 
 class NullSink:
     """The sink of a model that works alone."""
@@ -212,6 +215,9 @@ class NullSink:
         return None
 
     def last_commit(self, model: str, name: str) -> tuple[int, str] | None:
+        return None
+
+    def find_object(self, model: str, name: str, id: str) -> ObjectRef | None:
         return None
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from holdfast.ledger.artifact import Reference
     from holdfast.ledger.log import Log, Record
+    from holdfast.records import ObjectRef
 
 Name = tuple[str, str, str]
 """Model, name and id: what a commit is called."""
@@ -32,6 +33,7 @@ class CommitIndex:
         self._lock = threading.Lock()
         # Names are known for the logseqs in (low, high].
         self._names: dict[Name, int] = {}
+        self._roots: dict[Name, ObjectRef] = {}
         self._newest: dict[tuple[str, str], tuple[int, str]] = {}
         self._low = 0
         self._high = 0
@@ -68,6 +70,13 @@ class CommitIndex:
             with self._lock:
                 found = self._names.get(name)
         return found if found is not None and found > since else None
+
+    def root(self, name: Name) -> ObjectRef | None:
+        """The first object of the newest COMMIT called `name`, or None."""
+        if self.find(name) is None:
+            return None
+        with self._lock:
+            return self._roots.get(name)
 
     def last(self, model: str, name: str) -> tuple[int, str] | None:
         """Logseq and id of the newest COMMIT of `name` in `model`, or None. What was learned is
@@ -113,7 +122,10 @@ class CommitIndex:
             if self._high == high and records:
                 self._high, self._hash = records[-1].logseq, records[-1].record_hash
                 for logseq, commit in learned:
-                    self._names[_name(commit)] = logseq
+                    name = _name(commit)
+                    self._names[name] = logseq
+                    if commit.objects:
+                        self._roots[name] = commit.objects[0]
                     self._newest[commit.model, commit.name] = logseq, commit.id
 
     def _deepen(self, wanted: Callable[[CommitRecord], bool], since: int) -> None:
@@ -129,7 +141,10 @@ class CommitIndex:
                 break
         with self._lock:
             for logseq, commit in learned:
-                self._names.setdefault(_name(commit), logseq)
+                name = _name(commit)
+                self._names.setdefault(name, logseq)
+                if commit.objects:
+                    self._roots.setdefault(name, commit.objects[0])
                 self._newest.setdefault((commit.model, commit.name), (logseq, commit.id))
             self._low = min(self._low, reached)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from holdfast.ledger.read import ArtifactInfo, ArtifactReader, ArtifactStream
     from holdfast.ledger.view import LedgerView
     from holdfast.ledger.write import ArtifactWriter, Put
-    from holdfast.records import Checked, Finding, GcReport
+    from holdfast.records import Checked, Finding, GcReport, ObjectRef
     from holdfast.store.protocol import Store
 
 
@@ -210,6 +210,10 @@ class Ledger:
     def last_commit(self, model: str, name: str) -> tuple[int, str] | None:
         """Logseq and id of the newest COMMIT of `name` in `model`, or None."""
         return self._commits.last(model, name)
+
+    def find_object(self, model: str, name: str, id: str) -> ObjectRef | None:
+        """The root object that the newest COMMIT of (model, name, id) fixes, or None."""
+        return self._commits.root((model, name, id))
 
     def commits(
         self,
