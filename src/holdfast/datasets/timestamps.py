@@ -70,18 +70,18 @@ class NanoTime(datetime):
         below = self._below()
         return hash((super().__hash__(), below)) if below else super().__hash__()
 
-    def __lt__(self, other: datetime) -> bool:
+    def __lt__(self, other: datetime) -> bool:  # type: ignore[override]
         if super().__eq__(other):
             return self._below() < int(getattr(other, "nanosecond", 0))
         return super().__lt__(other)
 
-    def __le__(self, other: datetime) -> bool:
+    def __le__(self, other: datetime) -> bool:  # type: ignore[override]
         return self == other or self < other
 
-    def __gt__(self, other: datetime) -> bool:
+    def __gt__(self, other: datetime) -> bool:  # type: ignore[override]
         return not self <= other
 
-    def __ge__(self, other: datetime) -> bool:
+    def __ge__(self, other: datetime) -> bool:  # type: ignore[override]
         return not self < other
 
     def _below(self) -> int:
