@@ -1,0 +1,503 @@
+"""A dataset: immutable snapshots of tables or blobs, in one line (spec/datasets.md).
+
+A snapshot holds exactly what one write gave it. `append` is the write that repeats what was there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from holdfast.clock import Clock, Ids
+from holdfast.datasets.compressors import compressor_of
+from holdfast.datasets.draft import DatasetDraft
+from holdfast.datasets.finding import find_layout
+from holdfast.datasets.form import DatasetForm, DatasetPlaces
+from holdfast.datasets.layout import DEFAULT, HIVE, Layout, layout_of
+from holdfast.datasets.options import (
+    Options,
+    form_for,
+    keys_of,
+    reading_codec,
+    stored_keys,
+    with_layout,
+)
+from holdfast.datasets.recording import Recorder, raw_part
+from holdfast.datasets.snapshot import DatasetSnapshot
+from holdfast.datasets.source import FileSource
+from holdfast.datasets.timestamps import TimeRange
+from holdfast.digests import Digest
+from holdfast.errors import Invalid, NoSnapshots
+from holdfast.records import CommitSink
+from holdfast.snapshotting.chain import DEAD_AFTER, Chain
+from holdfast.snapshotting.commit import Committer, Expected
+from holdfast.snapshotting.lineage import Lineage
+from holdfast.snapshotting.verified_file import VerifiedFile
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from holdfast.datasets.codecs.protocol import Chunk, Codec
+    from holdfast.datasets.compressors import Compressor
+    from holdfast.datasets.manifest import DatasetManifest, FileRef
+    from holdfast.datasets.options import Form
+    from holdfast.datasets.output import Part
+    from holdfast.datasets.scan import Scan
+    from holdfast.datasets.streams import BlobStream, RecordStream
+    from holdfast.datasets.transaction import Transaction
+    from holdfast.snapshotting.form import Stored
+    from holdfast.store.protocol import Store
+
+OnConflict = Literal["retry", "raise"]
+Verify = Literal["on", "off"]
+
+
+class Dataset:
+    """The dataset `id` in `store`. Safe to use from several threads and, on every store, from
+    several processes at once; what was acknowledged is durable.
+
+    What is not said is taken from what is stored. For a new dataset the layout is default, files
+    are not compressed and have SHA-256 checksums, and the first write decides on the codec: raw
+    for bytes, Parquet for Arrow, pandas and Polars, JSON Lines for records.
+
+    Args:
+        id: any name that can be a path component; in a repository 1 to 128 of ``[A-Za-z0-9._-]``.
+        layout: ``"default"``, ``"hive"`` or ``"flat"``.
+        partition_by: keys of the hive layout; given alone they choose it.
+        codec: ``"jsonl"``, ``"parquet"``, ``"raw"`` or an object of `codecs.Codec`.
+        schema: of Parquet files: a `pyarrow.Schema` or a list of `Field`.
+        compressor: ``"none"``, ``"gzip"``, ``"zstd"``.
+        checksum: ``"sha256"``, ``"md5"``, ``"blake2b-16"``, ``"none"``.
+        verify: ``"off"`` reads without checking digests; sizes are always checked.
+        sink: who is told of commits; in a repository the ledger.
+        dead_after: on stores without leases, the seconds after which a writer that stands between
+            its two steps counts as dead.
+
+    Raises:
+        Invalid: options that do not go together, or a name that is none.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        store: Store,
+        *,
+        layout: Layout | str | None = None,
+        partition_by: Sequence[str] | str | None = None,
+        codec: Codec | str | None = None,
+        schema: Any = None,
+        compressor: Compressor | str | None = None,
+        checksum: str | None = None,
+        verify: Verify = "on",
+        sink: CommitSink | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        author: str = "",
+        read_only: bool = False,
+        dead_after: float = DEAD_AFTER,
+    ) -> None:
+        chosen = layout_of(layout) if isinstance(layout, str) else layout
+        keys = keys_of(partition_by)
+        if chosen is None and keys:
+            chosen = HIVE
+        if chosen is not None and chosen.name == HIVE.name and keys is None:
+            keys = None  # those of the stored files, as long as there are some
+        self.id = id
+        self.store = store
+        self.verify_reads: Verify = verify
+        self._options = Options(
+            chosen, keys, codec if schema is None or codec is not None else "parquet",
+            schema, compressor, checksum,
+        )  # fmt: skip
+        self._options.check(id)
+        self._lock = threading.Lock()
+        self._made: Chain[DatasetManifest] | None = None
+        self._settings: dict[str, Any] = {
+            "sink": sink,
+            "clock": clock,
+            "ids": ids,
+            "author": author,
+            "read_only": read_only,
+            "dead_after": dead_after,
+        }
+        # Refuses a name that is no path component.
+        self._places(chosen or DEFAULT)
+
+    # Writing
+
+    def write(
+        self,
+        data: Any,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        message: str | None = None,
+        inputs: Sequence[str] = (),
+        run: str | None = None,
+        parent: str | None = None,
+        on_conflict: OnConflict = "retry",
+    ) -> DatasetSnapshot:
+        """Commit a snapshot that holds exactly `data`; it never appends. Durable on return.
+
+        Args:
+            data: records (dicts, dataclasses, any JSON values; a list or an iterable of any
+                length), an Arrow table, record batch or reader, a pandas or Polars frame; bytes or
+                a binary file for a raw dataset.
+            metadata: JSON-like values, kept in the manifest.
+            message: a line for people.
+            inputs: what it was made from: ``commit:<logseq>``, ``asl1:…``, ``sha256:…``.
+            run: the run that made it.
+            parent: commit only on top of this snapshot.
+            on_conflict: ``"raise"`` when somebody commits while this call runs; ``"retry"`` then
+                commits on top of that.
+
+        Raises:
+            SchemaViolation: a record that does not fit; names its index and field.
+            SnapshotConflict: as `parent` and `on_conflict` say. Nothing is visible.
+            Invalid: data of a kind that this dataset does not take.
+            StorageFailure, NoSpace, Denied: nothing was acknowledged.
+        """
+        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        return self._write(data, metadata, lineage, parent, on_conflict, appends=False)
+
+    def append(
+        self,
+        data: Any,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        message: str | None = None,
+        inputs: Sequence[str] = (),
+        run: str | None = None,
+        parent: str | None = None,
+        on_conflict: OnConflict = "retry",
+    ) -> DatasetSnapshot:
+        """Commit a snapshot that holds what the newest one holds, and `data`. Files are not
+        copied: both snapshots name them. Arguments and errors as `write`."""
+        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        return self._write(data, metadata, lineage, parent, on_conflict, appends=True)
+
+    def transaction(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        append: bool = False,
+        message: str | None = None,
+        inputs: Sequence[str] = (),
+        run: str | None = None,
+        parent: str | None = None,
+        on_conflict: OnConflict = "retry",
+    ) -> Transaction:
+        """Several parts in one snapshot, staged from any number of threads::
+
+            with ds.transaction() as tx:
+                tx.stage(one)
+                tx.stage(other)
+            print(tx.snapshot.id)
+
+        An exception in the block leaves nothing visible. Arguments as `write`.
+        """
+        from holdfast.datasets.transaction import Transaction
+
+        self.chain.check_writable()
+        return Transaction(
+            self,
+            metadata,
+            Lineage(message=message, inputs=tuple(inputs), run=run),
+            self.expected(parent, on_conflict),
+            appends=append,
+        )
+
+    def stream_write(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        message: str | None = None,
+        inputs: Sequence[str] = (),
+        run: str | None = None,
+        parent: str | None = None,
+        on_conflict: OnConflict = "retry",
+    ) -> BlobStream:
+        """A raw blob of any length in constant memory: ``write(bytes)``, then ``commit()``. As a
+        context manager it commits, and after an exception aborts: nothing is visible."""
+        from holdfast.datasets.streams import BlobStream
+
+        self.chain.check_writable()
+        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        return BlobStream(self, metadata, lineage, self.expected(parent, on_conflict))
+
+    def stream_write_records(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        message: str | None = None,
+        inputs: Sequence[str] = (),
+        run: str | None = None,
+        parent: str | None = None,
+        on_conflict: OnConflict = "retry",
+    ) -> RecordStream:
+        """Records of any number in constant memory: ``write(records)`` as often as you like, then
+        ``commit()``; otherwise as `stream_write`. The hive layout refuses it."""
+        from holdfast.datasets.streams import RecordStream
+
+        self.chain.check_writable()
+        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        return RecordStream(self, metadata, lineage, self.expected(parent, on_conflict))
+
+    # Snapshots
+
+    def latest(self) -> DatasetSnapshot:
+        """The newest snapshot. Raises `NotFound` (code ``no_snapshots``) when there is none."""
+        stored = self.chain.latest()
+        if stored is None:
+            raise _no_snapshots(self.id)
+        return DatasetSnapshot(self, stored)
+
+    def snapshot(self, id: str) -> DatasetSnapshot:
+        """The snapshot with this id, marked ones too. Raises `NotFound`."""
+        return DatasetSnapshot(self, self.chain.load(id))
+
+    def snapshots(self) -> Iterator[DatasetSnapshot]:
+        """All snapshots, oldest first; those that healing or collection marked are left out.
+        Lists the store, as the only one of the readers."""
+        for id in self.chain.ids():
+            stored = self.chain.load(id)
+            if not stored.manifest.mark:
+                yield DatasetSnapshot(self, stored)
+
+    def history(self) -> Iterator[DatasetSnapshot]:
+        """The line of parents from the newest snapshot on, marked snapshots too."""
+        for stored in self.chain.history():
+            yield DatasetSnapshot(self, stored)
+
+    # Reading the latest
+
+    def read(self) -> Any:
+        """The latest snapshot's records, or the bytes of its blob; see `DatasetSnapshot.read`."""
+        return self.latest().read()
+
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The latest snapshot as an Arrow table."""
+        return self.latest().to_arrow(columns)
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> pandas.DataFrame:
+        """The latest snapshot as a pandas frame."""
+        return self.latest().to_pandas(columns)
+
+    def to_polars(self, columns: Sequence[str] | None = None) -> polars.DataFrame:
+        """The latest snapshot as a Polars frame."""
+        return self.latest().to_polars(columns)
+
+    def to_duckdb(self, name: str | None = None, connection: Any = None) -> Any:
+        """The latest snapshot as a view of a DuckDB connection."""
+        return self.latest().to_duckdb(name, connection)
+
+    def scan(
+        self,
+        where: pc.Expression | None = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        *,
+        snapshots: Literal["all"] | Iterable[DatasetSnapshot | str] | None = None,
+    ) -> Scan:
+        """A lazy selection over the latest snapshot, or over several, oldest first."""
+        from holdfast.datasets.scan import Scan
+
+        chosen: tuple[DatasetSnapshot, ...]
+        if snapshots is None:
+            chosen = (self.latest(),)
+        elif snapshots == "all":
+            chosen = tuple(self.snapshots())
+        else:
+            named = [s if isinstance(s, DatasetSnapshot) else self.snapshot(s) for s in snapshots]
+            chosen = tuple(sorted(named, key=lambda s: (len(s.id), s.id)))
+        return Scan(self, chosen, where=where, columns=columns, limit=limit)
+
+    # What snapshots, streams and transactions build on
+
+    @property
+    def chain(self) -> Chain[DatasetManifest]:
+        """The line of snapshots; the layout is found out at first use."""
+        with self._lock:
+            if self._made is None:
+                layout = self._options.layout or find_layout(self.store, self.id) or DEFAULT
+                chain = Chain(
+                    self.store,
+                    self._places(layout),
+                    DatasetForm(layout, self.id),
+                    **self._settings,
+                )
+                if self._options.layout is not None or chain.newest() is not None:
+                    # Of a dataset that is not there yet somebody else may choose the layout.
+                    self._options = with_layout(self._options, layout)
+                    self._made = chain
+                return chain
+            return self._made
+
+    @property
+    def layout(self) -> Layout:
+        """The layout, as given or as found."""
+        places = self.chain.places
+        assert isinstance(places, DatasetPlaces)
+        return places.layout
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writing is refused."""
+        return self.chain.read_only
+
+    @property
+    def partition_keys(self) -> tuple[str, ...]:
+        """The keys of the hive layout, as given or as stored."""
+        if self._options.keys is not None:
+            return self._options.keys
+        stored = self.chain.latest()
+        return () if stored is None else stored_keys(stored.manifest)
+
+    def form(self, default: str) -> Form:
+        """How to write now; `default` is the codec of a new dataset."""
+        stored = self.chain.latest()
+        form = form_for(self._options, None if stored is None else stored.manifest, default)
+        if self.layout.name == HIVE.name and not form.keys:
+            raise Invalid("writing to", f"dataset {self.id}", found="the hive layout without keys",
+                          hint="open it with partition_by=")  # fmt: skip
+        return form
+
+    def expected(self, parent: str | None, on_conflict: OnConflict) -> Expected | None:
+        """What the newest snapshot has to be at the commit."""
+        if on_conflict not in ("retry", "raise"):
+            raise Invalid("writing to", f"dataset {self.id}", found=f"on_conflict={on_conflict!r}",
+                          expected="'retry' or 'raise'")  # fmt: skip
+        if parent is not None:
+            return Expected(parent)
+        if on_conflict == "retry":
+            return None
+        latest = self.chain.latest()
+        return Expected(None if latest is None else latest.id)
+
+    def commit_parts(
+        self,
+        form: Form,
+        parts: Sequence[Part],
+        times: TimeRange,
+        metadata: Mapping[str, Any] | None,
+        lineage: Lineage,
+        expected: Expected | None,
+        *,
+        appends: bool = False,
+    ) -> DatasetSnapshot:
+        """Commit finished parts as one snapshot; they are dropped after an error."""
+        chain = self.chain
+        draft = DatasetDraft(
+            self.store, self.layout, self.id, form.components, metadata or {}, parts, times,
+            appends=appends,
+        )  # fmt: skip
+        try:
+            draft.stage_few()
+            stored = Committer(chain, draft, lineage=lineage, expected=expected).run()
+        finally:
+            draft.close()
+        with self._lock:
+            if self._made is None:
+                self._options = with_layout(self._options, self._layout_of(chain))
+                self._made = chain
+        return DatasetSnapshot(self, stored)
+
+    def codec_of(self, snapshot: DatasetSnapshot) -> Codec | None:
+        """The codec to read a snapshot with; None: raw bytes."""
+        return reading_codec(self._options, snapshot.manifest, self.id)
+
+    def verified(self, file: FileRef, algorithm: str) -> VerifiedFile:
+        """A data file as it is stored."""
+        return VerifiedFile(
+            self.store,
+            file.path,
+            size=file.size_bytes,
+            checksum=Digest(algorithm, file.checksum) if file.checksum else None,
+            blocks_sha256=file.blocks_sha256,
+            verify=self.verify_reads,
+        )
+
+    def source(self, file: FileRef, manifest: DatasetManifest) -> FileSource:
+        """A data file for its codec."""
+        verified = self.verified(file, manifest.checksum_algorithm)
+        return FileSource(verified, compressor_of(manifest.compressor))
+
+    def chunks(self, data: Any, times: TimeRange) -> Iterator[Chunk]:
+        """Records in chunks; the times that they bear are taken in."""
+        from holdfast.datasets.tables import chunks
+
+        return chunks(data, times)
+
+    def _write(
+        self,
+        data: Any,
+        metadata: Mapping[str, Any] | None,
+        lineage: Lineage,
+        parent: str | None,
+        on_conflict: OnConflict,
+        *,
+        appends: bool,
+    ) -> DatasetSnapshot:
+        self.chain.check_writable()
+        check_metadata(metadata)
+        expected = self.expected(parent, on_conflict)
+        times = TimeRange()
+        form = self.form(default_codec(data))
+        if form.codec is None:
+            if appends:
+                raise Invalid("appending to", f"dataset {self.id}", found="a raw dataset: its snapshots are one blob",
+                              hint="write a new snapshot, or use a volume")  # fmt: skip
+            parts = [raw_part(self.store, self.layout.dataset_folder(self.id), form, data)]
+        else:
+            parts = self.encode(form, self.chunks(data, times))
+        return self.commit_parts(form, parts, times, metadata, lineage, expected, appends=appends)
+
+    def encode(self, form: Form, chunks: Iterable[Chunk]) -> list[Part]:
+        """Finished parts that hold the records of `chunks`; none for no records."""
+        recorder = Recorder(self.store, self.layout.dataset_folder(self.id), form)
+        try:
+            for chunk in chunks:
+                recorder.write(chunk)
+            return recorder.finish()
+        except BaseException:
+            recorder.abort()
+            raise
+
+    def _places(self, layout: Layout) -> DatasetPlaces:
+        return DatasetPlaces(layout, self.id)
+
+    @staticmethod
+    def _layout_of(chain: Chain[DatasetManifest]) -> Layout:
+        assert isinstance(chain.places, DatasetPlaces)
+        return chain.places.layout
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.id!r}, {self.store.url!r})"
+
+
+def default_codec(data: Any) -> str:
+    """The codec of a new dataset whose first data this is."""
+    if isinstance(data, (bytes, bytearray, memoryview)) or hasattr(data, "read"):
+        return "raw"
+    columnar = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
+    return "parquet" if any(hasattr(data, name) for name in columnar) else "jsonl"
+
+
+def check_metadata(metadata: Mapping[str, Any] | None) -> None:
+    """Refuse metadata that no manifest can hold, before anything is written. Raises `Invalid`."""
+    from holdfast.snapshotting.manifest_json import encode
+
+    if metadata is not None:
+        encode(dict(metadata))
+
+
+def _no_snapshots(dataset: str) -> NoSnapshots:
+    return NoSnapshots(
+        "reading the latest snapshot of",
+        f"dataset {dataset}",
+        found="it has none",
+        hint="write one",
+    )

@@ -1,0 +1,195 @@
+"""Blobs and records of any length, in constant memory (spec/datasets.md §9.6).
+
+A stream builds a whole object before it commits: it is in a snapshot, or nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from holdfast.datasets.dataset import check_metadata, default_codec
+from holdfast.datasets.output import Output
+from holdfast.datasets.recording import Recorder
+from holdfast.datasets.timestamps import TimeRange
+from holdfast.errors import Invalid
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from typing_extensions import Buffer
+
+    from holdfast.datasets.dataset import Dataset
+    from holdfast.datasets.options import Form
+    from holdfast.datasets.output import Part
+    from holdfast.datasets.snapshot import DatasetSnapshot
+    from holdfast.snapshotting.commit import Expected
+    from holdfast.snapshotting.lineage import Lineage
+
+
+class _Stream:
+    """What both kinds share: they end once, by `commit` or by `abort`."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        metadata: Mapping[str, Any] | None,
+        lineage: Lineage,
+        expected: Expected | None,
+    ) -> None:
+        check_metadata(metadata)
+        self._dataset = dataset
+        self._metadata = metadata
+        self._lineage = lineage
+        self._expected = expected
+        self._times = TimeRange()
+        self._ended = False
+        self._snapshot: DatasetSnapshot | None = None
+
+    @property
+    def snapshot(self) -> DatasetSnapshot:
+        """The snapshot, once it is committed. Raises `Invalid` before."""
+        if self._snapshot is None:
+            raise Invalid("asking for the snapshot of a stream", found="it is not committed")
+        return self._snapshot
+
+    def commit(self) -> DatasetSnapshot:
+        """Commit, durable on return. Raises as `Dataset.write`; nothing is visible then."""
+        self._check_open()
+        self._ended = True
+        try:
+            form, parts = self._finish()
+        except BaseException:
+            self._drop()
+            raise
+        self._snapshot = self._dataset.commit_parts(
+            form, parts, self._times, self._metadata, self._lineage, self._expected
+        )
+        return self._snapshot
+
+    def abort(self) -> None:
+        """Drop what was written; idempotent, and nothing happens after `commit`."""
+        if not self._ended:
+            self._ended = True
+            self._drop()
+
+    def _finish(self) -> tuple[Form, list[Part]]:
+        raise NotImplementedError
+
+    def _drop(self) -> None:
+        raise NotImplementedError
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise Invalid("using a stream", self._dataset, found="one that has ended")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self.abort()
+        elif not self._ended:
+            self.commit()
+
+
+class BlobStream(_Stream):
+    """Made by `Dataset.stream_write`. Not for several threads."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        metadata: Mapping[str, Any] | None,
+        lineage: Lineage,
+        expected: Expected | None,
+    ) -> None:
+        super().__init__(dataset, metadata, lineage, expected)
+        self._form = dataset.form("raw")
+        if self._form.codec is not None:
+            raise Invalid(
+                "streaming bytes into",
+                f"dataset {dataset.id}",
+                found=f"the codec {self._form.codec.name}",
+                expected="raw",
+                hint="use stream_write_records",
+            )
+        folder = dataset.layout.dataset_folder(dataset.id)
+        self._output = Output(dataset.store, folder, self._form.compressor, self._form.checksum)
+
+    def write(self, data: Buffer) -> int:
+        """Append bytes; how many. After an error the stream is aborted."""
+        self._check_open()
+        try:
+            self._output.write(data)
+        except BaseException:
+            self.abort()
+            raise
+        return memoryview(data).nbytes
+
+    def _finish(self) -> tuple[Form, list[Part]]:
+        return self._form, [self._output.finish("", None, 1)]
+
+    def _drop(self) -> None:
+        self._output.abort()
+
+
+class RecordStream(_Stream):
+    """Made by `Dataset.stream_write_records`. Not for several threads."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        metadata: Mapping[str, Any] | None,
+        lineage: Lineage,
+        expected: Expected | None,
+    ) -> None:
+        super().__init__(dataset, metadata, lineage, expected)
+        self._form: Form | None = None
+        self._recorder: Recorder | None = None
+
+    def write(self, data: Any) -> None:
+        """Append records as for `Dataset.write`. After an error the stream is aborted.
+
+        Raises:
+            SchemaViolation: a record that does not fit, by its index in the stream.
+        """
+        self._check_open()
+        try:
+            recorder = self._started(default_codec(data))
+            for chunk in self._dataset.chunks(data, self._times):
+                recorder.write(chunk)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _started(self, default: str) -> Recorder:
+        if self._recorder is None:
+            form = self._dataset.form(default)
+            if form.codec is None or form.keys:
+                raise Invalid(
+                    "streaming records into",
+                    f"dataset {self._dataset.id}",
+                    found="raw bytes" if form.codec is None else "the hive layout",
+                    hint="use stream_write" if form.codec is None else "use a transaction",
+                )
+            folder = self._dataset.layout.dataset_folder(self._dataset.id)
+            self._form = form
+            self._recorder = Recorder(self._dataset.store, folder, form)
+        return self._recorder
+
+    def _finish(self) -> tuple[Form, list[Part]]:
+        recorder = self._started("jsonl")
+        assert self._form is not None
+        # A stream of no records is a file all the same, as in the original.
+        recorder.begin()
+        return self._form, recorder.finish()
+
+    def _drop(self) -> None:
+        if self._recorder is not None:
+            self._recorder.abort()
