@@ -1,0 +1,181 @@
+"""A volume snapshot: its manifest, and what can be read of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from holdfast.volumes.blocks import BlockIndex, Range, coverage
+from holdfast.volumes.reading import VolumeFile
+
+if TYPE_CHECKING:
+    from holdfast.snapshotting.form import Stored
+    from holdfast.snapshotting.verified_file import VerifiedFile
+    from holdfast.volumes.manifest import BlockRef, VolumeManifest
+    from holdfast.volumes.reading import BlockReader
+
+_SHADES = " ░▒▓█"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeMap:
+    """What of a volume is committed. Offsets and lengths in bytes."""
+
+    total_length: int
+    runs: tuple[Range, ...]
+    """The parts that are there: neighbouring blocks joined."""
+
+    @property
+    def covered(self) -> int:
+        """Bytes that are there."""
+        return sum(run.length for run in self.runs)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every byte is there."""
+        return self.covered == self.total_length
+
+    @property
+    def gaps(self) -> tuple[Range, ...]:
+        """The parts that are not there."""
+        return tuple(BlockIndex(self.runs, self.total_length).missing())
+
+    def cells(self, count: int) -> list[float]:
+        """How much of each of `count` equal parts is there, 0 to 1; never more cells than bytes."""
+        return coverage(self.runs, self.total_length, count)
+
+    def picture(self, width: int = 64) -> str:
+        """A line of `width` characters, darker where more is there. Blank: nothing; full block:
+        all."""
+        full = len(_SHADES) - 1
+        return "".join(
+            _SHADES[full] if part == 1 else _SHADES[min(full - 1, 1 + int(part * (full - 1)))]
+            if part
+            else _SHADES[0]
+            for part in self.cells(width)
+        )  # fmt: skip
+
+
+class VolumeSnapshot:
+    """One snapshot of a volume, immutable: all blocks that were committed up to it.
+
+    Made by `Volume.commit`, `latest`, `at` and their like.
+    """
+
+    def __init__(self, volume: str, stored: Stored[VolumeManifest], reader: BlockReader) -> None:
+        self._volume = volume
+        self._stored = stored
+        self._reader = reader
+
+    @property
+    def id(self) -> str:
+        """The snapshot's id: decimal Unix nanoseconds."""
+        return self._stored.id
+
+    @property
+    def manifest(self) -> VolumeManifest:
+        """What the manifest says."""
+        return self._stored.manifest
+
+    @property
+    def manifest_path(self) -> str:
+        """Where the manifest lies in the store."""
+        return self._stored.path
+
+    @property
+    def manifest_sha256(self) -> str:
+        """SHA-256 of the manifest's bytes, which fixes every byte below it."""
+        return self._stored.sha256
+
+    @property
+    def parent(self) -> str | None:
+        """Id of the snapshot below, or None."""
+        return self.manifest.parent_snapshot_id or None
+
+    @property
+    def created_at(self) -> str:
+        """When it was made: RFC 3339."""
+        return self.manifest.created_at
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What its writer said of it."""
+        return self.manifest.metadata
+
+    @property
+    def message(self) -> str | None:
+        """What its writer said in a line, or None."""
+        lineage = self.manifest.lineage
+        return None if lineage is None else lineage.message
+
+    @property
+    def mark(self) -> str:
+        """Empty, or why this snapshot repeats the one below it: ``healed``, ``gc``."""
+        return self.manifest.mark
+
+    @property
+    def total_length(self) -> int:
+        """Bytes of the address space."""
+        return self.manifest.total_length
+
+    @property
+    def blocks(self) -> Sequence[BlockRef]:
+        """All committed blocks, by offset."""
+        return self.manifest.blocks
+
+    @cached_property
+    def index(self) -> BlockIndex[BlockRef]:
+        """The blocks, for look-ups."""
+        return BlockIndex(self.manifest.blocks, self.manifest.total_length)
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """`length` bytes from `offset` on, verified.
+
+        Raises:
+            RangeMissing: not all of them are committed; nothing is ever filled with zeros.
+            Invalid: no bytes, or outside of the volume.
+            Integrity: damaged.
+        """
+        return self._reader.read(self.index.find(offset, length), self.manifest.checksum_algorithm)
+
+    def missing_ranges(self, offset: int = 0, length: int | None = None) -> list[Range]:
+        """The gaps in a range (default: to the end), as (offset, length)."""
+        return list(self.index.missing(offset, length))
+
+    def map(self) -> VolumeMap:
+        """What is there."""
+        return VolumeMap(self.total_length, tuple(_runs(self.blocks)))
+
+    def open(self) -> VolumeFile:
+        """The snapshot as a seekable file for reading."""
+        return VolumeFile(self)
+
+    def open_block(self, block: BlockRef) -> VerifiedFile:
+        """A block's file: `read_all`, `read_at`, `stream`."""
+        return self._reader.fresh(block, self.manifest.checksum_algorithm)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VolumeSnapshot) and self._stored == other._stored
+
+    def __hash__(self) -> int:
+        return hash((self._stored.path, self._stored.sha256))
+
+    def __str__(self) -> str:
+        return f"snapshot {self.id} of volume {self._volume}"
+
+    def __repr__(self) -> str:
+        return f"VolumeSnapshot({self._volume!r}, {self.id!r}, blocks={len(self.blocks)})"
+
+
+def _runs(blocks: Sequence[BlockRef]) -> Iterator[Range]:
+    start = end = -1
+    for block in blocks:
+        if block.offset != end:
+            if end > start:
+                yield Range(start, end - start)
+            start = block.offset
+        end = block.offset + block.length
+    if end > start:
+        yield Range(start, end - start)
