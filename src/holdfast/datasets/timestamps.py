@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.clock import parse_rfc3339
 from holdfast.errors import Invalid
+from holdfast.snapshotting.rfc3339 import rfc3339_go
 
 if TYPE_CHECKING:
     from typing import Self
@@ -65,6 +66,9 @@ class NanoTime(datetime):
         if not isinstance(other, datetime):
             return NotImplemented
         return super().__eq__(other) and self._below() == getattr(other, "nanosecond", 0)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
     def __hash__(self) -> int:
         below = self._below()
@@ -174,18 +178,10 @@ def _datetime64_ns(value: Any) -> int:
 def rfc3339_short(ns: int, offset: int = 0) -> str | None:
     """RFC 3339 text, fraction without trailing zeros, in the zone `offset` minutes from UTC;
     ``Z`` for UTC. None outside the years 1 to 9999."""
-    seconds, fraction = divmod(ns, _SECOND)
     try:
-        moment = _EPOCH + timedelta(seconds=seconds + offset * 60)
-    except OverflowError:
+        return rfc3339_go(ns, offset)
+    except Invalid:
         return None
-    text = f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}"
-    if fraction:
-        text += f".{fraction:09d}".rstrip("0")
-    if not offset:
-        return text + "Z"
-    hours, minutes = divmod(abs(offset), 60)
-    return f"{text}{'-' if offset < 0 else '+'}{hours:02d}:{minutes:02d}"
 
 
 def has_timestamp(cls: type) -> bool:
