@@ -26,6 +26,9 @@ INLINE_COORDINATE = 64 << 10
 INLINE_STRINGS = 64 << 20
 """Encoded bytes up to which strings of variable length go into the set."""
 
+INLINE_AGAIN = 16 << 20
+"""Bytes of the chunks of one variable that are encoded again, because they skip a filter."""
+
 PIECE = 8 << 20
 """Bytes of the chunks that a contiguous dataset is cut into, at most, where its shape allows."""
 
@@ -220,7 +223,8 @@ class _Variable:
         filters = decode_filters(plist, self._unsupported)
         coordinate = data.ndim == 1 and dimensions == [self.path.rpartition("/")[2]]
         if data.chunks is not None:
-            chunks, complete = data.chunks, self._chunked(len(filters), coordinate)
+            chunks = data.chunks
+            filters, complete = self._chunked(filters, coordinate)
         else:
             chunks = data.shape
             complete = True
@@ -231,25 +235,49 @@ class _Variable:
             fill = fill_json(data, plist)
         return self._metadata(dtype, chunks, filters, fill)
 
-    def _chunked(self, filters: int, coordinate: bool) -> bool:
-        """Add the chunks; whether all are there."""
+    def _chunked(self, filters: list[Any], coordinate: bool) -> tuple[list[Any], bool]:
+        """Add the chunks; the filters that they went through, and whether all chunks are there."""
         data = self.data
         found: list[tuple[tuple[int, ...], int, int, int]] = []
         data.id.chunk_iter(
             lambda c: found.append((c.chunk_offset, c.byte_offset, c.size, c.filter_mask))
         )
+        # A filter that gains nothing may be skipped, chunk by chunk.
+        every = (1 << len(filters)) - 1
+        masks = {mask & every for _, _, _, mask in found}
+        usual = masks.pop() if len(masks) == 1 else 0
+        filters = [f for n, f in enumerate(filters) if not usual >> n & 1]
         inline = coordinate and sum(size for _, _, size, _ in found) <= INLINE_COORDINATE
+        again = 0
         for offsets, offset, size, mask in found:
-            if mask & ((1 << filters) - 1):
-                raise self._unsupported(f"the chunk at {offsets} skips filters")
             index = tuple(o // c for o, c in zip(offsets, data.chunks, strict=True))
             key = self._key(index)
-            if inline:
+            if mask & every != usual:
+                encoded = self._encode(offsets, filters)
+                again += len(encoded)
+                if again > INLINE_AGAIN:
+                    raise self._unsupported(f"too many chunks that skip filters, as at {offsets}")
+                self.builder.add_inline(key, encoded)
+            elif inline:
                 self.builder.add_inline(key, self.builder.stored(offset, size))
             else:
                 self.builder.add_range(key, offset, size)
         grid = math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
-        return bool(len(found) >= grid)
+        return filters, bool(len(found) >= grid)
+
+    def _encode(self, offsets: tuple[int, ...], filters: list[Any]) -> bytes:
+        """The chunk at `offsets`, through `filters`."""
+        import numcodecs
+        import numpy as np
+
+        data = self.data
+        values = np.full(data.chunks, data.fillvalue, data.dtype)
+        part = data[tuple(slice(o, o + c) for o, c in zip(offsets, data.chunks, strict=True))]
+        values[tuple(slice(0, n) for n in part.shape)] = part
+        out: Any = values
+        for settings in filters:
+            out = numcodecs.get_codec(dict(settings)).encode(out)
+        return np.asarray(out).tobytes() if isinstance(out, np.ndarray) else bytes(out)
 
     def _contiguous(self, coordinate: bool) -> tuple[tuple[int, ...], bool]:
         """Add a contiguous or compact dataset that is not empty; its chunks, and whether they are

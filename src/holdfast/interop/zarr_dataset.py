@@ -1,0 +1,436 @@
+"""Zarr in a dataset: each transaction makes one snapshot, which holds every key (spec §9.8).
+
+A snapshot's files are the packs of its history (see `zarr_pack`), the newest with an index that
+leads to the others. Readers see one snapshot and never a part of a transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from holdfast.datasets.compressors import NOOP
+from holdfast.datasets.dataset import Dataset
+from holdfast.datasets.layout import file_name
+from holdfast.datasets.timestamps import TimeRange
+from holdfast.digests import sha256_hex
+from holdfast.errors import (
+    HoldfastError,
+    Integrity,
+    Invalid,
+    ManifestInvalid,
+    NotFound,
+    SnapshotConflict,
+    Unsupported,
+)
+from holdfast.interop.zarr_conflicts import METADATA, Clash, clash, is_metadata
+from holdfast.interop.zarr_pack import (
+    FOOTER,
+    MAGIC,
+    Keys,
+    Layer,
+    Placed,
+    decode_index,
+    encode_index,
+    index_range,
+    merge,
+    resolve,
+)
+from holdfast.interop.zarr_staging import Staging
+from holdfast.snapshotting.commit import Expected
+from holdfast.snapshotting.lineage import Lineage
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from holdfast.datasets.output import Output, Part
+    from holdfast.datasets.snapshot import DatasetSnapshot
+    from holdfast.interop.zarr_snapshots import SnapshotStore, TransactionStore
+    from holdfast.snapshotting.verified_file import VerifiedFile
+
+OPEN_PACKS = 16
+"""Packs that are kept open, each with up to 4 MiB of verified bytes."""
+
+MOST_TRIES = 1000
+_LONGEST_PAUSE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the keys are in one snapshot; `snapshot` None: before the first."""
+
+    snapshot: DatasetSnapshot | None
+    layers: Sequence[Layer]
+    keys: Mapping[str, Placed]
+
+
+class ZarrDataset:
+    """A Zarr 3 hierarchy in `dataset`, which holds nothing else. Safe to use from several threads.
+
+    ::
+
+        zarr = ZarrDataset(repo.dataset("era"))
+        with zarr.transaction(message="first day") as tx:
+            data.to_zarr(tx.store)
+        xarray.open_zarr(zarr.store(), consolidated=False)
+
+    Raises, at first use:
+        Invalid: the dataset holds something else.
+        Unsupported: its files are compressed: ranges of them cannot be read.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._lock = threading.Lock()
+        self._files: OrderedDict[str, VerifiedFile] = OrderedDict()
+        self._layers: dict[str, Layer] = {}
+
+    def store(self, snapshot: DatasetSnapshot | str | None = None) -> SnapshotStore:
+        """A read-only store of zarr-python over one snapshot; None: over the newest.
+
+        Raises:
+            NotFound: no such snapshot; the dataset has none (code ``no_snapshots``).
+        """
+        from holdfast.interop.xarray import import_xarray
+
+        import_xarray()
+        from holdfast.interop.zarr_snapshots import SnapshotStore
+
+        if snapshot is None:
+            snapshot = self.dataset.latest()
+        elif isinstance(snapshot, str):
+            snapshot = self.dataset.snapshot(snapshot)
+        return SnapshotStore(self, self.state(snapshot))
+
+    def transaction(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        message: str | None = None,
+        inputs: Sequence[str] = (),
+        run: str | None = None,
+        on_conflict: Literal["retry", "raise"] = "retry",
+    ) -> ZarrTransaction:
+        """A writable view of the newest snapshot, which `commit` makes into one new snapshot.
+
+        Args:
+            metadata, message, inputs, run: as for `Dataset.write`.
+            on_conflict: what to do about snapshots that others committed since: ``"retry"``
+                commits on top of them where they changed other chunks, and else raises
+                `SnapshotConflict`; ``"raise"`` always raises it.
+        """
+        from holdfast.interop.xarray import import_xarray
+
+        import_xarray()
+        if on_conflict not in ("retry", "raise"):
+            raise Invalid(
+                "beginning a transaction", self.dataset, found=f"on_conflict={on_conflict!r}"
+            )
+        self.dataset.chain.check_writable()
+        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        return ZarrTransaction(self, self.latest(), metadata, lineage, on_conflict == "retry")
+
+    def repack(self, *, message: str | None = None) -> DatasetSnapshot:
+        """Commit a snapshot that holds the newest one's keys in one file of its own.
+
+        What was overwritten is left behind: once the older snapshots expire, it can be collected.
+
+        Raises:
+            SnapshotConflict: somebody committed meanwhile.
+            NotFound: there is no snapshot.
+        """
+        state = self.state(self.dataset.latest())
+        values = ((key, self.value(state, key)) for key in sorted(state.keys))
+        return self.commit(
+            State(state.snapshot, (), {}), values, (), None, Lineage(message=message), appends=False
+        )
+
+    def latest(self) -> State:
+        """The newest snapshot's keys; none where there is no snapshot."""
+        stored = self.dataset.chain.latest()
+        return State(None, (), {}) if stored is None else self.state(self.dataset.latest())
+
+    def state(self, snapshot: DatasetSnapshot) -> State:
+        """The keys of `snapshot`.
+
+        Raises:
+            Integrity, ManifestInvalid, Unsupported, Invalid: an index that cannot be read.
+        """
+        if snapshot.manifest.codec or snapshot.manifest.compressor not in ("", "noop"):
+            raise Unsupported(
+                "reading Zarr from",
+                snapshot,
+                found=f"codec {snapshot.manifest.codec or 'none'}, "
+                f"compressor {snapshot.manifest.compressor}",
+                expected="raw files that are not compressed",
+            )
+        path = self._own_pack(snapshot.id)
+        below, keys = self._index(snapshot, path)
+        layers = [self._layer(snapshot, pack) for pack in below]
+        layers.append(Layer(path, keys))
+        with self._lock:
+            self._layers = {layer.pack: layer for layer in layers}
+        return State(snapshot, layers, resolve(layers))
+
+    def value(self, state: State, key: str) -> bytes:
+        """The value of a key that is there, checked against its digest.
+
+        Raises:
+            Integrity: it is not what was written.
+        """
+        placed = state.keys[key]
+        data = self.range(state, placed, 0, placed.length)
+        if self.dataset.verify_reads == "on":
+            found = sha256_hex(data)
+            if found != placed.sha256:
+                raise Integrity(
+                    f"reading {key} from", placed.pack, offset=placed.offset,
+                    found=f"{len(data)} bytes with SHA-256 {found}", expected=placed.sha256,
+                )  # fmt: skip
+        return data
+
+    def range(self, state: State, placed: Placed, start: int, length: int) -> bytes:
+        """Bytes of a value, by the blocks of its pack checked."""
+        assert state.snapshot is not None
+        return self._file(state.snapshot, placed.pack).read_at(placed.offset + start, length)
+
+    def commit(
+        self,
+        state: State,
+        values: Iterator[tuple[str, bytes]],
+        removed: Sequence[str],
+        metadata: Mapping[str, Any] | None,
+        lineage: Lineage,
+        *,
+        appends: bool = True,
+    ) -> DatasetSnapshot:
+        """Commit `values` and removals on top of `state`; used by transactions.
+
+        Raises:
+            SnapshotConflict: the newest snapshot is not that of `state`.
+        """
+        dataset = self.dataset
+        writer = dataset.writer
+        form = writer.form("raw")
+        if form.codec is not None or form.compressor.name != NOOP.name:
+            raise Unsupported(
+                "writing Zarr to",
+                dataset,
+                found="a codec or a compressor",
+                expected="raw files that are not compressed",
+            )
+        output = writer.output(form)
+        try:
+            part = self._pack(output, state, values, removed)
+        except BaseException:
+            output.abort()
+            raise
+        expected = Expected(None if state.snapshot is None else state.snapshot.id)
+        return writer.commit(
+            form, [part], TimeRange(), metadata, lineage, expected, appends=appends
+        )
+
+    def _pack(
+        self,
+        output: Output,
+        state: State,
+        values: Iterator[tuple[str, bytes]],
+        removed: Sequence[str],
+    ) -> Part:
+        changes: Keys = {key: None for key in removed if key in state.keys}
+        output.write(MAGIC)
+        offset = len(MAGIC)
+        for key, value in values:
+            output.write(value)
+            changes[key] = Placed("", offset, len(value), sha256_hex(value))
+            offset += len(value)
+        below, keys = merge(state.layers, changes)
+        output.write(encode_index(below, keys))
+        # A blob counts as one row, in the original too.
+        return output.finish("", None, 1)
+
+    def _own_pack(self, snapshot: str) -> str:
+        layout = self.dataset.layout
+        return layout.data_file(self.dataset.id, snapshot, "", file_name("", "noop"))
+
+    def _layer(self, snapshot: DatasetSnapshot, pack: str) -> Layer:
+        known = self._layers.get(pack)
+        return known if known is not None else Layer(pack, self._index(snapshot, pack)[1])
+
+    def _index(self, snapshot: DatasetSnapshot, pack: str) -> tuple[list[str], Keys]:
+        file = self._file(snapshot, pack)
+        start = max(0, file.size - FOOTER.size)
+        offset, length, digest = index_range(file.read_at(start, FOOTER.size), file.size, pack)
+        return decode_index(file.read_at(offset, length), digest, pack)
+
+    def _file(self, snapshot: DatasetSnapshot, pack: str) -> VerifiedFile:
+        with self._lock:
+            file = self._files.get(pack)
+            if file is None:
+                try:
+                    file = snapshot.open_object(pack)
+                except NotFound:
+                    raise ManifestInvalid(
+                        "reading Zarr from", snapshot, found=f"no file {pack}, which an index names"
+                    ) from None
+                self._files[pack] = file
+                if len(self._files) > OPEN_PACKS:
+                    self._files.popitem(last=False)
+            self._files.move_to_end(pack)
+            return file
+
+
+class ZarrTransaction:
+    """Changes that become one snapshot at once, or nothing. Made by `ZarrDataset.transaction`.
+
+    As a context manager it commits, and after an exception aborts. `store` may be used from
+    several threads that write to different chunks; for two writers of the same chunks each
+    needs a transaction of its own, so that the conflict is seen.
+    """
+
+    def __init__(
+        self,
+        zarr: ZarrDataset,
+        base: State,
+        metadata: Mapping[str, Any] | None,
+        lineage: Lineage,
+        rebases: bool,
+    ) -> None:
+        from holdfast.interop.zarr_snapshots import TransactionStore
+
+        self._zarr = zarr
+        self._base = base
+        self._metadata = metadata
+        self._lineage = lineage
+        self._rebases = rebases
+        self._ended = False
+        self._snapshot: DatasetSnapshot | None = None
+        self.changes = Staging()
+        self.removed: set[str] = set()
+        self.cleared: set[str] = set()
+        self.store: TransactionStore = TransactionStore(zarr, base, self)
+
+    @property
+    def snapshot(self) -> DatasetSnapshot:
+        """The snapshot, once it is committed. Raises `Invalid` before."""
+        if self._snapshot is None:
+            raise Invalid("asking for the snapshot of a transaction", found="it is not committed")
+        return self._snapshot
+
+    def commit(self) -> DatasetSnapshot:
+        """Commit the changes, durable on return. A transaction without changes commits nothing
+        and returns the snapshot that it began on.
+
+        Raises:
+            SnapshotConflict: another transaction was committed since that changed the same
+                chunks, or what they depend on; nothing is visible. Details: ``key``.
+            StorageFailure, NoSpace, Denied: nothing was acknowledged.
+        """
+        self.check_open()
+        self._ended = True
+        try:
+            self._snapshot = self._commit()
+        finally:
+            self.changes.close()
+        return self._snapshot
+
+    def abort(self) -> None:
+        """Drop the changes; idempotent, and nothing happens after `commit`."""
+        self._ended = True
+        self.changes.close()
+
+    def check_open(self) -> None:
+        """Raises `Invalid` after `commit` or `abort`."""
+        if self._ended:
+            raise Invalid("using a Zarr transaction", self._zarr.dataset, found="it has ended")
+
+    def _commit(self) -> DatasetSnapshot:
+        removed = sorted(self.removed)
+        chain = self._zarr.dataset.chain
+        planned: Keys = dict.fromkeys(removed)
+        arrays: set[str] = set()
+        for key, value in self.changes.items():
+            planned[key] = Placed("", 0, len(value), sha256_hex(value))
+            if is_metadata(key) and _is_array(value):
+                arrays.add(planned[key].sha256)  # type: ignore[union-attr] # put two lines above
+        if not planned:
+            if self._base.snapshot is None:
+                raise Invalid("committing to", self._zarr.dataset, found="no changes, no snapshot")
+            return self._base.snapshot
+        state = self._base
+        for attempt in range(MOST_TRIES):
+            try:
+                return self._zarr.commit(
+                    state, self.changes.items(), removed, self._metadata, self._lineage
+                )
+            except SnapshotConflict:
+                if not self._rebases:
+                    raise
+            if attempt:
+                pause = min(_LONGEST_PAUSE, 0.002 * 2 ** min(attempt, 7))
+                chain.sleep(pause * (chain.new_ids.u64() % 1000) / 1000)
+            state = self._zarr.latest()
+            found = clash(
+                self._base.keys, state.keys, planned, self.cleared, self._array_test(state, arrays)
+            )
+            if found is not None:
+                raise self._conflict(found, state)
+        raise SnapshotConflict(
+            "committing to", self._zarr.dataset, found=f"overtaken {MOST_TRIES} times"
+        )
+
+    def _array_test(self, state: State, arrays: set[str]) -> Any:
+        def is_array(placed: Placed) -> bool:
+            if not placed.pack:
+                return placed.sha256 in arrays
+            at = state if state.keys and state.snapshot is not None else self._base
+            for known in (at, self._base):
+                if known.snapshot is None:
+                    continue
+                try:
+                    return _is_array(self._zarr.range(known, placed, 0, placed.length))
+                except HoldfastError:
+                    continue  # gone from one of the two: repacked since
+            return True
+
+        return is_array
+
+    def _conflict(self, found: Clash, state: State) -> SnapshotConflict:
+        newest = "none" if state.snapshot is None else state.snapshot.id
+        return SnapshotConflict(
+            "committing to",
+            self._zarr.dataset,
+            found=f"{found.key}: {found.why}; the newest snapshot is {newest}",
+            hint="begin a transaction on the present state and write again",
+            key=found.key,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self.abort()
+        elif not self._ended:
+            self.commit()
+
+
+def _is_array(document: bytes) -> bool:
+    """Whether Zarr metadata is that of an array; what cannot be read counts as one."""
+    try:
+        return bool(json.loads(document)["node_type"] != "group")
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return True
+
+
+__all__ = ["METADATA", "State", "ZarrDataset", "ZarrTransaction"]
