@@ -33,8 +33,12 @@ class CommitIndex:
         self._lock = threading.Lock()
         # Names are known for the logseqs in (low, high].
         self._names: dict[Name, int] = {}
+        self._records: dict[Name, Reference] = {}
         self._roots: dict[Name, ObjectRef] = {}
         self._newest: dict[tuple[str, str], tuple[int, str]] = {}
+        # Tombstones in (low, high]: those of a COMMIT come after it, so a known COMMIT's are known.
+        self._tombstones: dict[Reference, set[int]] = {}
+        self._lifted: set[int] = set()
         self._low = 0
         self._high = 0
         self._hash: bytes | None = None
@@ -78,6 +82,21 @@ class CommitIndex:
         with self._lock:
             return self._roots.get(name)
 
+    def tombstone(self, name: Name) -> int | None:
+        """The logseq of a tombstone in force on the record of the COMMIT called `name`, or None."""
+        reference = self.reference(name)
+        with self._lock:
+            if reference is None or not self._tombstones:
+                return None
+            return min(self._tombstones.get(reference, set()) - self._lifted, default=None)
+
+    def reference(self, name: Name) -> Reference | None:
+        """The Reference of the record of the newest COMMIT called `name`, or None."""
+        if self.find(name) is None:
+            return None
+        with self._lock:
+            return self._records.get(name)
+
     def last(self, model: str, name: str) -> tuple[int, str] | None:
         """Logseq and id of the newest COMMIT of `name` in `model`, or None. What was learned is
         kept: asked again, only the records appended since are read."""
@@ -117,13 +136,15 @@ class CommitIndex:
         if head.logseq <= high:
             return
         records = list(self._log.records(high + 1, previous=previous, stop=head.logseq))
-        learned = list(self._commits(records))
+        learned = list(self._referenced(records))
         with self._lock:
+            self._note_tombstones(records)
             if self._high == high and records:
                 self._high, self._hash = records[-1].logseq, records[-1].record_hash
-                for logseq, commit in learned:
+                for logseq, reference, commit in learned:
                     name = _name(commit)
                     self._names[name] = logseq
+                    self._records[name] = reference
                     if commit.objects:
                         self._roots[name] = commit.objects[0]
                     self._newest[commit.model, commit.name] = logseq, commit.id
@@ -132,21 +153,41 @@ class CommitIndex:
         """Learn older commits, down to `since` or to one that is wanted."""
         with self._lock:
             low = self._low
-        learned: list[tuple[int, CommitRecord]] = []
+        learned: list[tuple[int, Reference, CommitRecord]] = []
         reached = since
-        for logseq, commit in self._commits(self._below(low, since)):
-            learned.append((logseq, commit))
+        older = self._noting(self._below(low, since))
+        for logseq, reference, commit in self._referenced(older):
+            learned.append((logseq, reference, commit))
             if wanted(commit):
                 reached = logseq - 1
                 break
         with self._lock:
-            for logseq, commit in learned:
+            for logseq, reference, commit in learned:
                 name = _name(commit)
                 self._names.setdefault(name, logseq)
+                self._records.setdefault(name, reference)
                 if commit.objects:
                     self._roots.setdefault(name, commit.objects[0])
                 self._newest.setdefault((commit.model, commit.name), (logseq, commit.id))
             self._low = min(self._low, reached)
+
+    def _noting(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            if record.type in (RecordType.TOMBSTONE, RecordType.TOMBSTONE_LIFT):
+                with self._lock:
+                    self._note_tombstones((record,))
+            yield record
+
+    def _note_tombstones(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.type == RecordType.TOMBSTONE:
+                tombstone = payloads.payload_of(record)
+                assert isinstance(tombstone, payloads.Tombstone)
+                self._tombstones.setdefault(tombstone.reference, set()).add(record.logseq)
+            elif record.type == RecordType.TOMBSTONE_LIFT:
+                lift = payloads.payload_of(record)
+                assert isinstance(lift, payloads.TombstoneLift)
+                self._lifted.add(lift.logseq)
 
     def _below(self, low: int, since: int) -> Iterator[Record]:
         for record in self._log.records_backwards(low + 1):
@@ -177,6 +218,12 @@ class CommitIndex:
                 self._passed, self._passed_hash = passed, previous
 
     def _commits(self, records: Iterable[Record]) -> Iterator[tuple[int, CommitRecord]]:
+        for logseq, _, commit in self._referenced(records):
+            yield logseq, commit
+
+    def _referenced(
+        self, records: Iterable[Record]
+    ) -> Iterator[tuple[int, Reference, CommitRecord]]:
         for record in records:
             if record.type != RecordType.COMMIT:
                 continue
@@ -188,7 +235,7 @@ class CommitIndex:
                 if error.details.get("erased"):
                     continue
                 raise
-            yield record.logseq, CommitRecord.from_bytes(frame)
+            yield record.logseq, payload.reference, CommitRecord.from_bytes(frame)
 
 
 def _name(commit: CommitRecord) -> Name:

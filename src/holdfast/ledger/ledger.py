@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from holdfast.clock import Clock, Ids, SystemClock, SystemIds
-from holdfast.errors import Denied, Integrity
+from holdfast.errors import Denied, Integrity, NotFound
 from holdfast.ledger import payload as payloads
 from holdfast.ledger.artifact import reference_of
 from holdfast.ledger.commit_index import CommitIndex
@@ -214,6 +214,42 @@ class Ledger:
     def find_object(self, model: str, name: str, id: str) -> ObjectRef | None:
         """The root object that the newest COMMIT of (model, name, id) fixes, or None."""
         return self._commits.root((model, name, id))
+
+    def tombstone_of(self, model: str, name: str, id: str) -> int | None:
+        """The logseq of a tombstone in force on the record of the COMMIT of (model, name, id), or
+        None. A snapshot whose COMMIT has one is expired (spec/datasets.md §9.1)."""
+        return self._commits.tombstone((model, name, id))
+
+    def tombstone_commits(
+        self, model: str, name: str, ids: Sequence[str], *, reason: int = 0
+    ) -> list[str]:
+        """Tombstone the records of the COMMITs of (model, name) with these ids, all in one append;
+        the ids that had no tombstone before. `reason` (u32) is kept and means nothing here.
+
+        Raises:
+            NotFound: no such COMMIT; nothing is tombstoned.
+        """
+        self._check_writable()
+        done: list[str] = []
+
+        def build(head: Head) -> Sequence[Entry]:
+            done.clear()
+            entries = []
+            for id in ids:
+                reference = self._commits.reference((model, name, id))
+                if reference is None:
+                    raise NotFound("tombstoning the commit of", f"{model} {name} {id}")
+                if self._commits.tombstone((model, name, id)) is None:
+                    done.append(id)
+                    entries.append(payloads.entry_of(payloads.Tombstone(reference, 0, reason)))
+            return entries
+
+        try:
+            self.log.append(build)
+        finally:
+            if self._opened is not None:
+                self._opened.index.behind = True
+        return done
 
     def commits(
         self,
