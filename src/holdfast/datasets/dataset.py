@@ -11,29 +11,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.clock import Clock, Ids
 from holdfast.datasets.compressors import compressor_of
-from holdfast.datasets.draft import DatasetDraft
 from holdfast.datasets.finding import find_layout
 from holdfast.datasets.form import DatasetForm, DatasetPlaces
 from holdfast.datasets.layout import DEFAULT, HIVE, Layout, layout_of
 from holdfast.datasets.options import (
     Options,
-    form_for,
     keys_of,
     reading_codec,
     stored_keys,
     with_layout,
 )
-from holdfast.datasets.recording import Recorder, raw_part
 from holdfast.datasets.snapshot import DatasetSnapshot
 from holdfast.datasets.source import FileSource
-from holdfast.datasets.timestamps import TimeRange
+from holdfast.datasets.writer import OnConflict, SnapshotWriter
 from holdfast.digests import Digest
-from holdfast.errors import Invalid, NoSnapshots
+from holdfast.errors import InvalidPath, NoSnapshots
 from holdfast.records import CommitSink
 from holdfast.snapshotting.chain import DEAD_AFTER, Chain
-from holdfast.snapshotting.commit import Committer, Expected
 from holdfast.snapshotting.lineage import Lineage
 from holdfast.snapshotting.verified_file import VerifiedFile
+from holdfast.store.paths import check_path
 
 if TYPE_CHECKING:
     import pandas
@@ -41,18 +38,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from holdfast.datasets.codecs.protocol import Chunk, Codec
+    from holdfast.datasets.codecs.protocol import Codec
     from holdfast.datasets.compressors import Compressor
     from holdfast.datasets.manifest import DatasetManifest, FileRef
-    from holdfast.datasets.options import Form
-    from holdfast.datasets.output import Part
     from holdfast.datasets.scan import Scan
     from holdfast.datasets.streams import BlobStream, RecordStream
     from holdfast.datasets.transaction import Transaction
-    from holdfast.snapshotting.form import Stored
     from holdfast.store.protocol import Store
 
-OnConflict = Literal["retry", "raise"]
 Verify = Literal["on", "off"]
 
 
@@ -124,8 +117,9 @@ class Dataset:
             "read_only": read_only,
             "dead_after": dead_after,
         }
-        # Refuses a name that is no path component.
-        self._places(chosen or DEFAULT)
+        if "/" in id:
+            raise InvalidPath("opening the dataset", repr(id), found="a slash in its name")
+        check_path((chosen or DEFAULT).pointer(id))
 
     # Writing
 
@@ -161,7 +155,7 @@ class Dataset:
             StorageFailure, NoSpace, Denied: nothing was acknowledged.
         """
         lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
-        return self._write(data, metadata, lineage, parent, on_conflict, appends=False)
+        return self.writer.write(data, metadata, lineage, parent, on_conflict, appends=False)
 
     def append(
         self,
@@ -177,7 +171,7 @@ class Dataset:
         """Commit a snapshot that holds what the newest one holds, and `data`. Files are not
         copied: both snapshots name them. Arguments and errors as `write`."""
         lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
-        return self._write(data, metadata, lineage, parent, on_conflict, appends=True)
+        return self.writer.write(data, metadata, lineage, parent, on_conflict, appends=True)
 
     def transaction(
         self,
@@ -201,12 +195,11 @@ class Dataset:
         """
         from holdfast.datasets.transaction import Transaction
 
-        self.chain.check_writable()
         return Transaction(
-            self,
+            self.writer,
             metadata,
             Lineage(message=message, inputs=tuple(inputs), run=run),
-            self.expected(parent, on_conflict),
+            self.writer.expected(parent, on_conflict),
             appends=append,
         )
 
@@ -224,9 +217,9 @@ class Dataset:
         context manager it commits, and after an exception aborts: nothing is visible."""
         from holdfast.datasets.streams import BlobStream
 
-        self.chain.check_writable()
         lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
-        return BlobStream(self, metadata, lineage, self.expected(parent, on_conflict))
+        expected = self.writer.expected(parent, on_conflict)
+        return BlobStream(self.writer, metadata, lineage, expected)
 
     def stream_write_records(
         self,
@@ -242,9 +235,9 @@ class Dataset:
         ``commit()``; otherwise as `stream_write`. The hive layout refuses it."""
         from holdfast.datasets.streams import RecordStream
 
-        self.chain.check_writable()
         lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
-        return RecordStream(self, metadata, lineage, self.expected(parent, on_conflict))
+        expected = self.writer.expected(parent, on_conflict)
+        return RecordStream(self.writer, metadata, lineage, expected)
 
     # Snapshots
 
@@ -337,6 +330,25 @@ class Dataset:
             return self._made
 
     @property
+    def writer(self) -> SnapshotWriter:
+        """What writes snapshots. Raises `Denied` where this is opened for reading."""
+        self.chain.check_writable()
+        return SnapshotWriter(self)
+
+    @property
+    def options(self) -> Options:
+        """What the owner said."""
+        return self._options
+
+    def settle(self, chain: Chain[DatasetManifest]) -> None:
+        """A snapshot was committed to `chain`: its layout is that of the dataset now."""
+        with self._lock:
+            if self._made is None:
+                assert isinstance(chain.places, DatasetPlaces)
+                self._options = with_layout(self._options, chain.places.layout)
+                self._made = chain
+
+    @property
     def layout(self) -> Layout:
         """The layout, as given or as found."""
         places = self.chain.places
@@ -355,55 +367,6 @@ class Dataset:
             return self._options.keys
         stored = self.chain.latest()
         return () if stored is None else stored_keys(stored.manifest)
-
-    def form(self, default: str) -> Form:
-        """How to write now; `default` is the codec of a new dataset."""
-        stored = self.chain.latest()
-        form = form_for(self._options, None if stored is None else stored.manifest, default)
-        if self.layout.name == HIVE.name and not form.keys:
-            raise Invalid("writing to", f"dataset {self.id}", found="the hive layout without keys",
-                          hint="open it with partition_by=")  # fmt: skip
-        return form
-
-    def expected(self, parent: str | None, on_conflict: OnConflict) -> Expected | None:
-        """What the newest snapshot has to be at the commit."""
-        if on_conflict not in ("retry", "raise"):
-            raise Invalid("writing to", f"dataset {self.id}", found=f"on_conflict={on_conflict!r}",
-                          expected="'retry' or 'raise'")  # fmt: skip
-        if parent is not None:
-            return Expected(parent)
-        if on_conflict == "retry":
-            return None
-        latest = self.chain.latest()
-        return Expected(None if latest is None else latest.id)
-
-    def commit_parts(
-        self,
-        form: Form,
-        parts: Sequence[Part],
-        times: TimeRange,
-        metadata: Mapping[str, Any] | None,
-        lineage: Lineage,
-        expected: Expected | None,
-        *,
-        appends: bool = False,
-    ) -> DatasetSnapshot:
-        """Commit finished parts as one snapshot; they are dropped after an error."""
-        chain = self.chain
-        draft = DatasetDraft(
-            self.store, self.layout, self.id, form.components, metadata or {}, parts, times,
-            appends=appends,
-        )  # fmt: skip
-        try:
-            draft.stage_few()
-            stored = Committer(chain, draft, lineage=lineage, expected=expected).run()
-        finally:
-            draft.close()
-        with self._lock:
-            if self._made is None:
-                self._options = with_layout(self._options, self._layout_of(chain))
-                self._made = chain
-        return DatasetSnapshot(self, stored)
 
     def codec_of(self, snapshot: DatasetSnapshot) -> Codec | None:
         """The codec to read a snapshot with; None: raw bytes."""
@@ -425,73 +388,11 @@ class Dataset:
         verified = self.verified(file, manifest.checksum_algorithm)
         return FileSource(verified, compressor_of(manifest.compressor))
 
-    def chunks(self, data: Any, times: TimeRange) -> Iterator[Chunk]:
-        """Records in chunks; the times that they bear are taken in."""
-        from holdfast.datasets.tables import chunks
-
-        return chunks(data, times)
-
-    def _write(
-        self,
-        data: Any,
-        metadata: Mapping[str, Any] | None,
-        lineage: Lineage,
-        parent: str | None,
-        on_conflict: OnConflict,
-        *,
-        appends: bool,
-    ) -> DatasetSnapshot:
-        self.chain.check_writable()
-        check_metadata(metadata)
-        expected = self.expected(parent, on_conflict)
-        times = TimeRange()
-        form = self.form(default_codec(data))
-        if form.codec is None:
-            if appends:
-                raise Invalid("appending to", f"dataset {self.id}", found="a raw dataset: its snapshots are one blob",
-                              hint="write a new snapshot, or use a volume")  # fmt: skip
-            parts = [raw_part(self.store, self.layout.dataset_folder(self.id), form, data)]
-        else:
-            parts = self.encode(form, self.chunks(data, times))
-        return self.commit_parts(form, parts, times, metadata, lineage, expected, appends=appends)
-
-    def encode(self, form: Form, chunks: Iterable[Chunk]) -> list[Part]:
-        """Finished parts that hold the records of `chunks`; none for no records."""
-        recorder = Recorder(self.store, self.layout.dataset_folder(self.id), form)
-        try:
-            for chunk in chunks:
-                recorder.write(chunk)
-            return recorder.finish()
-        except BaseException:
-            recorder.abort()
-            raise
-
     def _places(self, layout: Layout) -> DatasetPlaces:
         return DatasetPlaces(layout, self.id)
 
-    @staticmethod
-    def _layout_of(chain: Chain[DatasetManifest]) -> Layout:
-        assert isinstance(chain.places, DatasetPlaces)
-        return chain.places.layout
-
     def __repr__(self) -> str:
         return f"Dataset({self.id!r}, {self.store.url!r})"
-
-
-def default_codec(data: Any) -> str:
-    """The codec of a new dataset whose first data this is."""
-    if isinstance(data, (bytes, bytearray, memoryview)) or hasattr(data, "read"):
-        return "raw"
-    columnar = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__")
-    return "parquet" if any(hasattr(data, name) for name in columnar) else "jsonl"
-
-
-def check_metadata(metadata: Mapping[str, Any] | None) -> None:
-    """Refuse metadata that no manifest can hold, before anything is written. Raises `Invalid`."""
-    from holdfast.snapshotting.manifest_json import encode
-
-    if metadata is not None:
-        encode(dict(metadata))
 
 
 def _no_snapshots(dataset: str) -> NoSnapshots:

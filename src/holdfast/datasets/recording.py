@@ -103,7 +103,7 @@ class Recorder:
 
 
 def raw_part(store: Store, folder: str, form: Form, data: Any) -> Part:
-    """A part with raw bytes: of a bytes-like object, or of a binary file that is read to its end."""
+    """A part with raw bytes: a bytes-like object, or a binary file that is read to its end."""
     output = Output(store, folder, form.compressor, form.checksum)
     try:
         if hasattr(data, "read"):

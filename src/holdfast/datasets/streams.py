@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from holdfast.datasets.dataset import check_metadata, default_codec
-from holdfast.datasets.output import Output
-from holdfast.datasets.recording import Recorder
 from holdfast.datasets.timestamps import TimeRange
+from holdfast.datasets.writer import SnapshotWriter, check_metadata, default_codec
 from holdfast.errors import Invalid
 
 if TYPE_CHECKING:
@@ -20,9 +18,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from holdfast.datasets.dataset import Dataset
     from holdfast.datasets.options import Form
     from holdfast.datasets.output import Part
+    from holdfast.datasets.recording import Recorder
     from holdfast.datasets.snapshot import DatasetSnapshot
     from holdfast.snapshotting.commit import Expected
     from holdfast.snapshotting.lineage import Lineage
@@ -33,13 +31,13 @@ class _Stream:
 
     def __init__(
         self,
-        dataset: Dataset,
+        writer: SnapshotWriter,
         metadata: Mapping[str, Any] | None,
         lineage: Lineage,
         expected: Expected | None,
     ) -> None:
         check_metadata(metadata)
-        self._dataset = dataset
+        self._writer = writer
         self._metadata = metadata
         self._lineage = lineage
         self._expected = expected
@@ -63,7 +61,7 @@ class _Stream:
         except BaseException:
             self._drop()
             raise
-        self._snapshot = self._dataset.commit_parts(
+        self._snapshot = self._writer.commit(
             form, parts, self._times, self._metadata, self._lineage, self._expected
         )
         return self._snapshot
@@ -82,7 +80,7 @@ class _Stream:
 
     def _check_open(self) -> None:
         if self._ended:
-            raise Invalid("using a stream", self._dataset, found="one that has ended")
+            raise Invalid("using a stream", self._writer.dataset, found="one that has ended")
 
     def __enter__(self) -> Self:
         return self
@@ -104,23 +102,22 @@ class BlobStream(_Stream):
 
     def __init__(
         self,
-        dataset: Dataset,
+        writer: SnapshotWriter,
         metadata: Mapping[str, Any] | None,
         lineage: Lineage,
         expected: Expected | None,
     ) -> None:
-        super().__init__(dataset, metadata, lineage, expected)
-        self._form = dataset.form("raw")
+        super().__init__(writer, metadata, lineage, expected)
+        self._form = writer.form("raw")
         if self._form.codec is not None:
             raise Invalid(
                 "streaming bytes into",
-                f"dataset {dataset.id}",
+                f"dataset {writer.dataset.id}",
                 found=f"the codec {self._form.codec.name}",
                 expected="raw",
                 hint="use stream_write_records",
             )
-        folder = dataset.layout.dataset_folder(dataset.id)
-        self._output = Output(dataset.store, folder, self._form.compressor, self._form.checksum)
+        self._output = writer.output(self._form)
 
     def write(self, data: Buffer) -> int:
         """Append bytes; how many. After an error the stream is aborted."""
@@ -144,12 +141,12 @@ class RecordStream(_Stream):
 
     def __init__(
         self,
-        dataset: Dataset,
+        writer: SnapshotWriter,
         metadata: Mapping[str, Any] | None,
         lineage: Lineage,
         expected: Expected | None,
     ) -> None:
-        super().__init__(dataset, metadata, lineage, expected)
+        super().__init__(writer, metadata, lineage, expected)
         self._form: Form | None = None
         self._recorder: Recorder | None = None
 
@@ -162,7 +159,7 @@ class RecordStream(_Stream):
         self._check_open()
         try:
             recorder = self._started(default_codec(data))
-            for chunk in self._dataset.chunks(data, self._times):
+            for chunk in self._writer.chunks(data, self._times):
                 recorder.write(chunk)
         except BaseException:
             self.abort()
@@ -170,17 +167,16 @@ class RecordStream(_Stream):
 
     def _started(self, default: str) -> Recorder:
         if self._recorder is None:
-            form = self._dataset.form(default)
+            form = self._writer.form(default)
             if form.codec is None or form.keys:
                 raise Invalid(
                     "streaming records into",
-                    f"dataset {self._dataset.id}",
+                    f"dataset {self._writer.dataset.id}",
                     found="raw bytes" if form.codec is None else "the hive layout",
                     hint="use stream_write" if form.codec is None else "use a transaction",
                 )
-            folder = self._dataset.layout.dataset_folder(self._dataset.id)
             self._form = form
-            self._recorder = Recorder(self._dataset.store, folder, form)
+            self._recorder = self._writer.recorder(form)
         return self._recorder
 
     def _finish(self) -> tuple[Form, list[Part]]:

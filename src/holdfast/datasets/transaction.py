@@ -6,16 +6,14 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from holdfast.datasets.dataset import check_metadata, default_codec
-from holdfast.datasets.recording import raw_part
 from holdfast.datasets.timestamps import TimeRange
+from holdfast.datasets.writer import SnapshotWriter, check_metadata, default_codec
 from holdfast.errors import Invalid
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from holdfast.datasets.dataset import Dataset
     from holdfast.datasets.options import Form
     from holdfast.datasets.output import Part
     from holdfast.datasets.snapshot import DatasetSnapshot
@@ -28,7 +26,7 @@ class Transaction:
 
     def __init__(
         self,
-        dataset: Dataset,
+        writer: SnapshotWriter,
         metadata: Mapping[str, Any] | None,
         lineage: Lineage,
         expected: Expected | None,
@@ -36,7 +34,7 @@ class Transaction:
         appends: bool,
     ) -> None:
         check_metadata(metadata)
-        self._dataset = dataset
+        self._writer = writer
         self._metadata = metadata
         self._lineage = lineage
         self._expected = expected
@@ -66,17 +64,17 @@ class Transaction:
             self._check_open()
             number, self._staged = self._staged, self._staged + 1
             if self._form is None:
-                self._form = self._dataset.form(default_codec(data))
+                self._form = self._writer.form(default_codec(data))
             form = self._form
         times = TimeRange()
-        dataset = self._dataset
         if form.codec is None:
             if number:
-                raise Invalid("staging", dataset, found="a second blob for one raw snapshot")
-            folder = dataset.layout.dataset_folder(dataset.id)
-            parts = [raw_part(dataset.store, folder, form, data)]
+                raise Invalid(
+                    "staging", self._writer.dataset, found="a second blob for one raw snapshot"
+                )
+            parts = [self._writer.raw_part(form, data)]
         else:
-            parts = dataset.encode(form, dataset.chunks(data, times))
+            parts = self._writer.encode(form, self._writer.chunks(data, times))
         with self._lock:
             if self._ended:
                 _close(parts)
@@ -93,11 +91,11 @@ class Transaction:
             staged, self._parts = self._parts, {}
         parts = [part for number in sorted(staged) for part in staged[number]]
         try:
-            form = self._form or self._dataset.form("jsonl")
+            form = self._form or self._writer.form("jsonl")
         except BaseException:
             _close(parts)
             raise
-        self._snapshot = self._dataset.commit_parts(
+        self._snapshot = self._writer.commit(
             form, parts, self._times, self._metadata, self._lineage, self._expected,
             appends=self._appends,
         )  # fmt: skip
@@ -113,7 +111,7 @@ class Transaction:
 
     def _check_open(self) -> None:
         if self._ended:
-            raise Invalid("using a transaction", self._dataset, found="one that has ended")
+            raise Invalid("using a transaction", self._writer.dataset, found="one that has ended")
 
     def __enter__(self) -> Self:
         return self

@@ -212,7 +212,6 @@ class MemoryStaged:
 
     def publish(self, path: str) -> None:
         self._store.put(path, self._open("publishing"))
-        self._data = None
 
     def close(self) -> None:
         self._data = None
