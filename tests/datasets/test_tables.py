@@ -316,3 +316,11 @@ def test_frames_come_out():
     assert to_polars(TABLE).equals(polars.DataFrame(ROWS))
     assert to_pandas(TABLE)["a"].tolist() == [1, 2]
     assert to_pandas(TABLE, dtype_backend="pyarrow")["a"].dtype == pandas.ArrowDtype(pa.int64())
+
+
+def test_rows_keep_the_columns_zone():
+    at = dt.datetime(2024, 7, 1, 12, tzinfo=dt.UTC)
+    for unit in ("s", "ms", "us", "ns"):
+        column = pa.array([at, None], pa.timestamp(unit, "Europe/Paris"))
+        found, none = (row["a"] for row in rows_of(pa.table({"a": column})))
+        assert (found, found.utcoffset(), none) == (at, dt.timedelta(hours=2), None)

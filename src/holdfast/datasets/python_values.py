@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from holdfast.datasets.timestamps import NanoTime
@@ -26,6 +26,8 @@ def values_of(column: pa.Array | pa.ChunkedArray) -> list[Any]:
             return [value for chunk in column.chunks for value in values_of(chunk)]
         column = column.chunk(0)
     kind = column.type
+    if pa.types.is_timestamp(kind):
+        return _times(column)
     if "[ns" not in str(kind):
         if not column.null_count and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             values: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
@@ -40,8 +42,6 @@ def _exact(column: pa.Array) -> list[Any]:
     from pyarrow import types
 
     kind = column.type
-    if types.is_timestamp(kind):
-        return _times(column)
     if types.is_time(kind) or types.is_duration(kind):
         coarse = pa.time64("us") if types.is_time(kind) else pa.duration("us")
         try:
@@ -82,17 +82,30 @@ def _times(column: pa.Array) -> list[Any]:
     import pyarrow as pa
 
     kind = column.type
+    valid = column.is_valid().to_numpy(zero_copy_only=False)
     counts = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-    micros, below = np.divmod(counts, 1000)
-    coarse = pa.array(micros, pa.int64(), mask=column.is_null().to_numpy(zero_copy_only=False))
-    values: list[Any] = coarse.cast(pa.timestamp("us", kind.tz)).to_pylist()
-    for at in np.flatnonzero(below).tolist():
-        values[at] = NanoTime.of(int(counts[at]), _zone(values[at]))
+    low, high = (edge // _MICROS[kind.unit] for edge in (_FIRST, _LAST))
+    below = None
+    if kind.unit == "ns":
+        micros, below = np.divmod(counts, 1000)
+    elif counts.size and (counts.min() < low or counts.max() > high):
+        raise ValueError("a time outside the years 1 to 9999")
+    else:
+        micros = counts * _MICROS[kind.unit]
+    if kind.tz in (None, "UTC"):
+        values: list[Any] = micros.astype("M8[us]").tolist()
+        if kind.tz is not None:
+            values = [value.replace(tzinfo=UTC) for value in values]
+        for at in np.flatnonzero(~valid).tolist():
+            values[at] = None
+    else:
+        values = pa.array(micros, pa.timestamp("us", kind.tz), mask=~valid).to_pylist()
+    if below is not None and below.any():
+        for at in np.flatnonzero(below).tolist():
+            values[at] = NanoTime.of(int(counts[at]), values[at].tzinfo)
     return values
 
 
-def _zone(value: Any) -> tzinfo | None:
-    zone = value.tzinfo
-    if zone is not None and not value.utcoffset() and str(zone) == "UTC":
-        return UTC
-    return zone  # type: ignore[no-any-return]
+_MICROS = {"s": 1_000_000, "ms": 1000, "us": 1, "ns": 1}
+_FIRST = -62_135_596_800_000_000
+_LAST = 253_402_300_799_999_999

@@ -303,12 +303,10 @@ def _columns_of(rows: Sequence[Any]) -> dict[str, Sequence[Any]] | None:
         return None
     names = list(rows[0])
     if names and sum(map(len, rows)) == len(names) * len(rows):
-        # All rows have as many keys: the same ones, unless a look-up fails.
+        # All rows have as many keys: the same ones, unless a look-up fails. One list for each key,
+        # as a tuple for each row would keep the garbage collector busy.
         try:
-            fetched: Iterable[Any] = map(itemgetter(*names), rows)
-            if len(names) == 1:
-                return _named(names, [list(fetched)])
-            return _named(names, zip(*fetched, strict=True))
+            return _named(names, [list(map(itemgetter(name), rows)) for name in names])
         except KeyError:
             pass
     keys = dict.fromkeys(itertools.chain.from_iterable(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 WHOLE_GROUP = 256 << 20
 """Largest row group, bytes before compression, that is decoded in one piece."""
+
+WHOLE_FILE = 64 << 20
+"""Largest file of which all is read at once, when all is wanted."""
 
 _BATCH_ROWS = 65_536
 _MISSING = re.compile(r"No match for FieldRef\.Name\((.*?)\) in ")
@@ -49,7 +53,12 @@ def read_batches(
     with source.open() as opened:
         handle = _SourceFile(opened)
         with _reading(source, handle):
-            file = _opened(pa.PythonFile(handle, "r"))
+            if columns is None and where is None and _size(opened) <= WHOLE_FILE:
+                # One read and one check of it, and Arrow decodes from there without a copy.
+                handle.seek(0)
+                file = _opened(pa.BufferReader(handle.read()))
+            else:
+                file = _opened(pa.PythonFile(handle, "r"))
             stored = file.schema_arrow
         names = stored.names if columns is None else list(columns)
         schema = _widened(stored, names)
@@ -130,6 +139,10 @@ def _group_tables(
         if batch is None:
             return
         yield pa.Table.from_batches([batch])
+
+
+def _size(opened: IO[bytes]) -> int:
+    return opened.seek(0, io.SEEK_END)
 
 
 def _opened(handle: Any) -> ParquetFile:

@@ -122,12 +122,13 @@ def _check_mappings(rows: Sequence[Any], first: int) -> None:
 def _fetch(rows: Sequence[Any], names: Sequence[str], first: int) -> list[Sequence[Any]]:
     """The values of each name; None where a record has none."""
     _check_mappings(rows, first)
-    if len(names) > 1 and rows:
+    out: list[Sequence[Any]] = []
+    for name in names:
         try:
-            return list(zip(*map(itemgetter(*names), rows), strict=True))
+            out.append(list(map(itemgetter(name), rows)))
         except KeyError:
-            pass
-    return [[row.get(name) for row in rows] for name in names]
+            out.append([row.get(name) for row in rows])
+    return out
 
 
 # Declared fields
