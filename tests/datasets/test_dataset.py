@@ -150,11 +150,10 @@ def test_threads_stage_into_one_snapshot_and_the_parts_keep_their_order(store):
         for thread in threads:
             thread.join()
     snapshot = tx.snapshot
-    assert [r["n"] for r in snapshot.read()][0] == -1
+    assert snapshot.read()[0]["n"] == -1
     assert sorted(r["n"] for r in snapshot.read()) == list(range(-1, 6))
-    assert [f.path.rpartition("/")[2] for f in snapshot.files] == [
-        f"data-0000{i}" for i in range(7)
-    ]
+    names = [f.path.rpartition("/")[2] for f in snapshot.files]
+    assert names == [f"data-0000{i}" for i in range(7)]
     assert snapshot.message == "together"
 
 

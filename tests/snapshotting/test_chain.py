@@ -78,8 +78,8 @@ class Text:
     def paths(self, id):
         return [f"datasets/d/snapshots/{id}/data/data"]
 
-    def publish(self, id):
-        self.staged.publish(self.paths(id)[0])
+    def publish(self, id, along=()):
+        self.store.publish_many([(self.staged, self.paths(id)[0])], along=along)
 
     def manifest(self, id, base, created_at, lineage):
         before = base.manifest.content if self.appends and base is not None else ""
@@ -98,6 +98,10 @@ class Unleased:
 
     def __getattr__(self, name):
         return getattr(self.inner, name)
+
+    def publish_many(self, items, *, along=()):
+        for staged, path in items:
+            staged.publish(path)
 
     def stage(self, folder):
         return Again(self.inner)

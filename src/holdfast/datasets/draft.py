@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from holdfast.datasets.layout import file_name
 from holdfast.datasets.manifest import DatasetManifest, FileRef
 from holdfast.datasets.timestamps import TimeRange
 from holdfast.errors import Invalid
+from holdfast.snapshotting.form import REPLACEMENT
 
 if TYPE_CHECKING:
     from holdfast.datasets.layout import Layout
@@ -38,6 +39,7 @@ class DatasetDraft:
 
     Args:
         appends: the new snapshot has its parent's files too.
+        content: finds the snapshot whose content the newest one stands for.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class DatasetDraft:
         times: TimeRange,
         *,
         appends: bool = False,
+        content: Callable[[Stored[DatasetManifest]], Stored[DatasetManifest] | None] | None = None,
     ) -> None:
+        self._content = content
         self._store = store
         self._layout = layout
         self._dataset = dataset
@@ -64,7 +68,7 @@ class DatasetDraft:
     def paths(self, id: str) -> list[str]:
         return [path for part, at in self._placed(id) for path, _ in part.files(at)]
 
-    def publish(self, id: str) -> None:
+    def publish(self, id: str, along: Sequence[Staged] = ()) -> None:
         staged: list[tuple[Staged, str]] = []
         small: list[tuple[str, bytes]] = []
         for part, at in self._placed(id):
@@ -73,18 +77,13 @@ class DatasetDraft:
                     small.append((path, data))
                 elif part.staged is not None:
                     staged.append((part.staged, path))
-        if len(staged) == 1:
-            staged[0][0].publish(staged[0][1])
-        elif staged:
-            self._store.publish_many(staged)
-        if len(small) == 1:
-            self._store.put(*small[0])
-        elif small:
+        if small:
             # Under their final names: nobody reads them before the manifest names them.
             with self._store.batch() as batch:
                 for path, data in small:
                     batch.put(path, data)
                 batch.commit()
+        self._store.publish_many(staged, along=along)
 
     def manifest(
         self,
@@ -96,11 +95,12 @@ class DatasetDraft:
         files = [part.reference(at) for part, at in self._placed(id)]
         rows = sum(part.rows for part in self._parts)
         times = (self._times.min_timestamp, self._times.max_timestamp)
-        if self._appends and base is not None:
-            self._check_like(base.manifest)
-            files += base.manifest.files
-            rows += base.manifest.row_count
-            times = _joined(*times, base.manifest.min_timestamp, base.manifest.max_timestamp)
+        below = self._below(base) if self._appends else None
+        if below is not None:
+            self._check_like(below)
+            files += below.files
+            rows += below.row_count
+            times = _joined(*times, below.min_timestamp, below.max_timestamp)
         files.sort(key=_path_bytes)
         return DatasetManifest(
             dataset_id=self._dataset,
@@ -118,6 +118,12 @@ class DatasetDraft:
             checksum_algorithm=self._components.checksum,
             lineage=lineage,
         )
+
+    def _below(self, base: Stored[DatasetManifest] | None) -> DatasetManifest | None:
+        """The manifest whose files an append repeats."""
+        if base is not None and base.manifest.mark == REPLACEMENT and self._content is not None:
+            base = self._content(base)
+        return None if base is None else base.manifest
 
     def close(self) -> None:
         """Drop what was not published; idempotent."""

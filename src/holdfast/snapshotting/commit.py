@@ -92,9 +92,8 @@ class Committer(Generic[M]):
         # writer something to heal.
         with chain.store.stage(chain.places.folder) as staged:
             staged.write(data)
-            staged.prepare()
             try:
-                self._draft.publish(id)
+                self._draft.publish(id, along=(staged,))
                 chain.store.compare_and_swap(chain.places.pointer, pointer.data, id.encode())
             except PathExists:
                 raise  # what is there may be another's

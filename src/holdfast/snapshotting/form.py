@@ -10,12 +10,15 @@ from holdfast.snapshotting.lineage import Lineage
 
 if TYPE_CHECKING:
     from holdfast.records import ObjectRef
-    from holdfast.store.protocol import Store
+    from holdfast.store.protocol import Staged, Store
 
 HEALED = "healed"
 """Mark of a snapshot that stands in for one whose writer died."""
 COLLECTED = "gc"
 """Mark of a snapshot that a collection committed."""
+REPLACEMENT = "replacement"
+"""Mark of a snapshot that stands in for an older one, some rows of which were erased. Unlike the
+other marked ones it does not repeat the newest snapshot's content."""
 
 
 class Manifest(Protocol):
@@ -95,8 +98,9 @@ class Draft(Protocol[M]):
     def paths(self, id: str) -> Sequence[str]:
         """The paths of the files that `publish` creates."""
 
-    def publish(self, id: str) -> None:
-        """Create the files of snapshot `id`, durable on return. Raises `PathExists`."""
+    def publish(self, id: str, along: Sequence[Staged] = ()) -> None:
+        """Create the files of snapshot `id`, and prepare those of `along`, durable on return.
+        Raises `PathExists`."""
 
     def manifest(self, id: str, base: Stored[M] | None, created_at: str, lineage: Lineage) -> M:
         """The manifest on top of `base`, the newest snapshot (it may be a marked one: it repeats

@@ -10,7 +10,6 @@ from holdfast.errors import Invalid, NotFound, from_oserror
 from holdfast.store.durable import (
     TempFile,
     close_quietly,
-    publish_durable,
     publish_many,
     sync_folder,
     typed,
@@ -35,7 +34,7 @@ class FileStaged:
 
     def __init__(self, calls: SystemCalls, root: str, folders: Folders, temp: TempFile) -> None:
         self._calls = calls
-        self._prefix = root.rstrip("/") + "/"
+        self._root = root
         self._folders = folders
         self._temp: TempFile | None = temp
         self._prepared = False
@@ -69,23 +68,7 @@ class FileStaged:
 
     def publish(self, path: str) -> None:
         """Give the file its name, durable on return. Raises `PathExists`; the file is dropped."""
-        full = self._prefix + check_path(path)
-        self.prepare()
-        temp = self.open_temp("publishing")
-        folder = os.path.dirname(full)
-        try:
-            self._folders.ensure(folder)
-            with typed("writing", full):
-                try:
-                    publish_durable(self._calls, temp, full)
-                except FileNotFoundError:
-                    # The folder was known, and somebody removed it.
-                    self._folders.forget(folder)
-                    raise
-        except BaseException:
-            self.close()
-            raise
-        self._temp = None
+        publish_staged(self._calls, self._root, self._folders, [(self, path)])
 
     def close(self) -> None:
         """Drop what is not published; idempotent."""
@@ -96,7 +79,7 @@ class FileStaged:
     def open_temp(self, doing: str) -> TempFile:
         """The temporary file. Raises `Invalid` when it was published or dropped."""
         if self._temp is None:
-            raise Invalid(doing, self._prefix, found="a staged file that has ended")
+            raise Invalid(doing, self._root, found="a staged file that has ended")
         return self._temp
 
     def __enter__(self) -> Self:
@@ -112,15 +95,24 @@ class FileStaged:
 
 
 def publish_staged(
-    calls: SystemCalls, root: str, folders: Folders, items: Sequence[tuple[FileStaged, str]]
+    calls: SystemCalls,
+    root: str,
+    folders: Folders,
+    items: Sequence[tuple[FileStaged, str]],
+    along: Sequence[FileStaged] = (),
 ) -> None:
-    """Publish several staged files, durable on return; their syncs are shared.
+    """Publish staged files, durable on return; their syncs are shared. `along` are prepared.
+
+    Names are made before the first sync, in folders that are not synced yet either: where a file
+    system has a journal, the first sync then writes it all, and the others find nothing to do.
 
     Raises:
         PathExists: a name is taken.
         StorageFailure, NoSpace, Denied: the system refused; what had been published is taken away.
     """
     if not items:
+        for item in along:
+            item.prepare()
         return
     prefix = root.rstrip("/") + "/"
     names = [prefix + check_path(path) for _, path in items]
@@ -128,12 +120,15 @@ def publish_staged(
         (item.open_temp("publishing"), name) for (item, _), name in zip(items, names, strict=True)
     ]
     parents = list(dict.fromkeys(os.path.dirname(name) for name in names))
-    # Opened before the names are made: `syncfs` reports what failed since then.
-    with typed("opening the folder", root):
-        fd = calls.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd, shared = -1, False
+    if len(items) >= FEW:
+        # Opened before the names are made: `syncfs` reports what failed since then.
+        with typed("opening the folder", root):
+            fd = calls.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with typed("writing", names[0]):
-            shared = len(items) >= FEW and calls.can_sync_file_system(fd)
+        if fd >= 0:
+            with typed("writing", names[0]):
+                shared = calls.can_sync_file_system(fd)
 
         def sync_file_system() -> bool:
             with typed("syncing the file system of", root):
@@ -145,17 +140,17 @@ def publish_staged(
                 item.prepare()  # cheap after the sync of all; reports what failed before it
 
         def sync_names(published: Sequence[str]) -> None:
+            for item in along:
+                item.prepare()
             if sync_file_system():
                 folders.mark_durable(parents)
                 return
             for folder in dict.fromkeys(os.path.dirname(name) for name in published):
                 sync_folder(calls, folder)
+                folders.ensure(folder)
 
         for folder in parents:
-            if shared:
-                folders.create(folder)
-            else:
-                folders.ensure(folder)
+            folders.create(folder)
         try:
             publish_many(calls, temps, sync_bytes, sync_names)
         except NotFound:
@@ -165,4 +160,5 @@ def publish_staged(
     finally:
         for item, _ in items:
             item.close()
-        close_quietly(calls, fd)
+        if fd >= 0:
+            close_quietly(calls, fd)

@@ -253,11 +253,14 @@ class FileSystemStore:
                 temp = TempFile(self.calls, full, self._token)
         return FileStaged(self.calls, self.root, self.folders, temp)
 
-    def publish_many(self, items: Sequence[tuple[Staged, str]]) -> None:
+    def publish_many(
+        self, items: Sequence[tuple[Staged, str]], *, along: Sequence[Staged] = ()
+    ) -> None:
         own = [(item, path) for item, path in items if isinstance(item, FileStaged)]
-        if len(own) != len(items):
+        also = [item for item in along if isinstance(item, FileStaged)]
+        if len(own) != len(items) or len(also) != len(along):
             raise Invalid("publishing", self.root, found="a file that another store staged")
-        publish_staged(self.calls, self.root, self.folders, own)
+        publish_staged(self.calls, self.root, self.folders, own, also)
 
     def batch(self) -> FileBatch:
         if self.read_only:

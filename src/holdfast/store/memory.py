@@ -118,10 +118,13 @@ class MemoryStore:
         check_path(folder)
         return MemoryStaged(self)
 
-    def publish_many(self, items: Sequence[tuple[Staged, str]]) -> None:
+    def publish_many(
+        self, items: Sequence[tuple[Staged, str]], *, along: Sequence[Staged] = ()
+    ) -> None:
         for staged, path in items:
             staged.publish(path)
-            staged.close()
+        for staged in along:
+            staged.prepare()
 
     def batch(self) -> MemoryBatch:
         return MemoryBatch(self)

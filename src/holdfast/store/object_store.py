@@ -273,7 +273,9 @@ class ObjectStore:
         self._location.key(folder)
         return self._staged(f"{self.url}/{folder}", look=None)
 
-    def publish_many(self, items: Sequence[tuple[Staged, str]]) -> None:
+    def publish_many(
+        self, items: Sequence[tuple[Staged, str]], *, along: Sequence[Staged] = ()
+    ) -> None:
         """Publish each staged file, side by side. On an error some of them may exist."""
         calls = Calls(self._pool)
         try:
@@ -283,6 +285,8 @@ class ObjectStore:
         finally:
             calls.wait()
         calls.check()
+        for staged in along:
+            staged.prepare()
 
     def batch(self) -> ObjectBatch:
         """A batch of new files, put side by side."""

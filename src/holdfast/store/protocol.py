@@ -177,10 +177,13 @@ class Store(Protocol):
         """A new file that gets its name last. `folder` is where the temporary file lies, where
         the store has such files."""
 
-    def publish_many(self, items: Sequence[tuple[Staged, str]]) -> None:
-        """Publish each staged file under its path, sharing syncs; all durable on return. On an
-        error, and after a crash before the return, some of them may exist: only a caller whose
-        manifest names the files it trusts may use it. Raises `PathExists`."""
+    def publish_many(
+        self, items: Sequence[tuple[Staged, str]], *, along: Sequence[Staged] = ()
+    ) -> None:
+        """Publish each staged file under its path, and prepare those of `along`, sharing syncs;
+        all durable on return. On an error, and after a crash before the return, some of them may
+        exist: only a caller whose manifest names the files it trusts may use it. Raises
+        `PathExists`."""
 
     def batch(self) -> Batch:
         """A batch of new files that share their syncs."""
