@@ -11,6 +11,7 @@ from holdfast.datasets.manifest import DatasetManifest, decode_manifest, encode_
 from holdfast.datasets.partition import partition_of
 from holdfast.digests import sha256_hex
 from holdfast.records import ObjectRef
+from holdfast.snapshotting.form import COLLECTED, HEALED
 
 if TYPE_CHECKING:
     from holdfast.datasets.layout import Layout
@@ -79,7 +80,7 @@ class DatasetForm:
     def copies(self, manifest: DatasetManifest) -> Sequence[str]:
         """Copies lie in the partitions that this snapshot wrote into: those of its parent's files
         that an append or a mark repeats have theirs already."""
-        if manifest.mark:
+        if manifest.mark in (HEALED, COLLECTED):
             return ()
         own = [f.path for f in manifest.files if f"/segments/{manifest.snapshot_id}/" in f.path]
         partitions = sorted({partition_of(path) for path in own})

@@ -71,8 +71,9 @@ def heal(chain: Chain[M], id: str, below: Stored[M] | None) -> Stored[M]:
             expected="the one that the ledger fixes",
         )
     real = chain.unmarked(below)
+    content = below if real is None else real
     manifest = chain.form.repeat(
-        None if below is None else below.manifest,
+        None if content is None else content.manifest,
         id=id,
         parent="" if below is None else below.id,
         created_at=rfc3339(chain.clock.now_ns()),

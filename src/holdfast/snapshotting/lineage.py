@@ -1,7 +1,7 @@
 """Who made a snapshot, why and from what: the extra field ``holdfast`` of a manifest.
 
 The original ignores it. Fields in this order, empty ones left out: ``author``, ``message``,
-``run``, ``inputs``, ``nonce``, ``real``.
+``run``, ``inputs``, ``nonce``, ``real``, ``replaces``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from holdfast.snapshotting.manifest_json import Ordered
 
 FIELD = "holdfast"
 MARK_FIELD = "holdfast_mark"
-MARKS = frozenset({"healed", "gc"})
+MARKS = frozenset({"healed", "gc", "replacement"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Lineage:
         inputs: references of what it was made from.
         nonce: random text that tells two commits under one id apart.
         real: of a marked snapshot: the newest unmarked snapshot below it; "" where there is none.
+        replaces: the snapshot of which this one holds the rows that were not erased; "" for none.
     """
 
     author: str = ""
@@ -37,6 +38,7 @@ class Lineage:
     inputs: tuple[str, ...] = ()
     nonce: str = ""
     real: str = ""
+    replaces: str = ""
 
 
 def lineage_fields(lineage: Lineage | None, mark: str) -> list[tuple[str, Any]]:
@@ -50,6 +52,7 @@ def lineage_fields(lineage: Lineage | None, mark: str) -> list[tuple[str, Any]]:
             ("inputs", list(lineage.inputs)),
             ("nonce", lineage.nonce),
             ("real", lineage.real),
+            ("replaces", lineage.replaces),
         )
         out.append((FIELD, Ordered((name, value) for name, value in facts if value)))
     if mark:
@@ -83,5 +86,6 @@ def read_lineage(fields: Fields, path: str) -> tuple[Lineage | None, str]:
         inputs=inner.texts("inputs"),
         nonce=inner.text("nonce"),
         real=inner.text("real"),
+        replaces=inner.text("replaces"),
     )
     return lineage, mark
