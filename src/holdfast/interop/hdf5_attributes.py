@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,6 +63,46 @@ def dimension_names(data: h5py.Dataset, path: str, phony: list[int]) -> list[str
         taken.add(number)
         names.append(f"phony_dim_{number}")
     return names
+
+
+def dimension_lengths(file: h5py.File) -> dict[int, int]:
+    """The length of each dimension that can grow, by the address of its scale: that of its longest
+    variable. HDF5 lets each variable grow by itself, NetCDF all of them together."""
+    import h5py
+
+    lengths: dict[int, int] = {}
+
+    def visit(_: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset) or not item.shape or None not in item.maxshape:
+            return
+        for scale, length in zip(_scales(item), item.shape, strict=True):
+            if scale is not None:
+                lengths[scale] = max(lengths.get(scale, 0), length)
+
+    file.visititems(visit)
+    return lengths
+
+
+def grown_shape(data: h5py.Dataset, lengths: Mapping[int, int]) -> tuple[int, ...]:
+    """The shape of `data` once its dimensions are as long as those of the longest variable."""
+    if not data.shape or None not in data.maxshape:
+        return tuple(data.shape)
+    return tuple(
+        max(length, lengths.get(scale, 0)) if scale is not None and most is None else length
+        for scale, length, most in zip(_scales(data), data.shape, data.maxshape, strict=True)
+    )
+
+
+def _scales(data: h5py.Dataset) -> list[int | None]:
+    """Addresses of the first scale of each dimension, its own where it is one."""
+    import h5py
+
+    if data.ndim == 1 and data.attrs.get("CLASS") == b"DIMENSION_SCALE":
+        return [h5py.h5o.get_info(data.id).addr]
+    return [
+        h5py.h5o.get_info(dimension[0].id).addr if len(dimension) else None
+        for dimension in data.dims
+    ]
 
 
 def _by_id(data: h5py.Dataset) -> list[str] | None:

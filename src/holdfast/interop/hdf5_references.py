@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError, Invalid, Unsupported
-from holdfast.interop.hdf5_attributes import attributes, dimension_names, is_bare_dimension
+from holdfast.interop.hdf5_attributes import (
+    attributes,
+    dimension_lengths,
+    dimension_names,
+    grown_shape,
+    is_bare_dimension,
+)
 from holdfast.interop.hdf5_types import decode_filters, fill_json, zarr_type
 from holdfast.interop.references import Readable, ReferenceBuilder, ReferenceSet
 
@@ -58,7 +64,8 @@ def hdf5_references(
 
     builder = ReferenceBuilder(file)
     with _errors(file.path), h5py.File(_Reader(file), "r", driver="fileobj") as source:
-        walk = _Walk(file, builder, set(skip), None if variables is None else set(variables))
+        wanted = None if variables is None else set(variables)
+        walk = _Walk(file, builder, set(skip), wanted, dimension_lengths(source))
         walk.group(source, "", 0)
     if walk.wanted is not None and walk.wanted - walk.seen:
         raise NotFound(_DOING, file.path, found=f"no variable {min(walk.wanted - walk.seen)}")
@@ -116,12 +123,18 @@ class _errors:  # noqa: N801 - reads as a phrase: with _errors(path)
 
 class _Walk:
     def __init__(
-        self, file: Readable, builder: ReferenceBuilder, skip: set[str], wanted: set[str] | None
+        self,
+        file: Readable,
+        builder: ReferenceBuilder,
+        skip: set[str],
+        wanted: set[str] | None,
+        lengths: Mapping[int, int],
     ) -> None:
         self.path = file.path
         self.builder = builder
         self.skip = skip
         self.wanted = wanted
+        self.lengths = lengths
         self.seen: set[str] = set()
         self._groups: set[int] = set()
 
@@ -156,7 +169,7 @@ class _Walk:
             return
         self.seen.add(path)
         if not is_bare_dimension(data):
-            _Variable(self.path, self.builder, data, path).add(phony)
+            _Variable(self.path, self.builder, data, path).add(phony, self.lengths)
 
 
 class _Variable:
@@ -165,12 +178,14 @@ class _Variable:
         self.builder = builder
         self.data = data
         self.path = path
+        self.shape: tuple[int, ...] = ()
 
-    def add(self, phony: list[int]) -> None:
+    def add(self, phony: list[int], lengths: Mapping[int, int]) -> None:
         import h5py
 
         if self.data.shape is None:
             raise self._unsupported("a dataset without a shape")
+        self.shape = grown_shape(self.data, lengths)
         strings = h5py.check_string_dtype(self.data.dtype)
         dimensions = dimension_names(self.data, self.path, phony)
         values = attributes(self.data, self.path, self.builder)
@@ -188,7 +203,7 @@ class _Variable:
     ) -> dict[str, Any]:
         return {
             "zarr_format": 2,
-            "shape": list(self.data.shape),
+            "shape": list(self.shape),
             # Zarr wants chunks of at least 1.
             "chunks": [max(1, n) for n in chunks],
             "dtype": dtype,
@@ -262,7 +277,7 @@ class _Variable:
                 self.builder.add_inline(key, self.builder.stored(offset, size))
             else:
                 self.builder.add_range(key, offset, size)
-        grid = math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
+        grid = math.prod(-(-n // c) for n, c in zip(self.shape, data.chunks, strict=True))
         return filters, bool(len(found) >= grid)
 
     def _encode(self, offsets: tuple[int, ...], filters: list[Any]) -> bytes:

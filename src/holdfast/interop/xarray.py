@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import struct
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import Unsupported
@@ -59,13 +62,12 @@ def open_reference_set(
         consolidated=False,
         zarr_format=2,
         decode_cf=False,
-        use_zarr_fill_value_as_mask=False,
         create_default_indexes=False,
     )
+    path = (group or "").strip("/")
     for name, variable in raw.variables.items():
-        path = f"{group.strip('/')}/{name}" if group and group.strip("/") else str(name)
-        variable.attrs = _typed(variable.attrs, references.attribute_types.get(path, {}))
-    raw.attrs = _typed(raw.attrs, references.attribute_types.get((group or "").strip("/"), {}))
+        variable.attrs = _attributes(references, f"{path}/{name}" if path else str(name))
+    raw.attrs = _attributes(references, path)
     decoded = xarray.decode_cf(raw, **decoding)
     # Indexes only now: those of what was stored are not those of times.
     decoded = _indexed(decoded)
@@ -89,19 +91,33 @@ def _uses_grib(references: ReferenceSet) -> bool:
     )
 
 
-def _typed(attributes: dict[Any, Any], types: Any) -> dict[Any, Any]:
+def _attributes(references: ReferenceSet, path: str) -> dict[Any, Any]:
+    """The attributes of a variable or group, with the types that its file has.
+
+    Not those that xarray shows: it takes a fill value of Zarr, which only stands for chunks that
+    were never written, for one that marks missing values.
+    """
     import numpy as np
 
-    out = dict(attributes)
-    for name, dtype in types.items():
-        if name not in out:
-            continue
+    document = references.refs.get(f"{path}/.zattrs" if path else ".zattrs", b"{}")
+    assert isinstance(document, bytes)  # xarray has read it
+    out = {k: v for k, v in json.loads(document).items() if k != "_ARRAY_DIMENSIONS"}
+    types = references.attribute_types.get(path, {})
+    for name in types.keys() & out.keys():
         try:
-            value = np.asarray(out[name], dtype=np.dtype(dtype))
-        except (TypeError, ValueError, OverflowError):
+            dtype = np.dtype(types[name])
+            value = np.asarray(_number(out[name], name, dtype.kind), dtype)
+        except (TypeError, ValueError, OverflowError, struct.error):
             continue  # what a hostile set says of a type changes nothing
         out[name] = value[()] if value.ndim == 0 else value
     return out
+
+
+def _number(value: Any, name: str, kind: str) -> Any:
+    """`value`; a ``_FillValue`` of floats is base64 of a double, as xarray writes it into Zarr."""
+    if name == "_FillValue" and kind == "f" and isinstance(value, str):
+        return struct.unpack("<d", base64.b64decode(value))[0]
+    return value
 
 
 def _indexed(data: xarray.Dataset) -> xarray.Dataset:

@@ -41,6 +41,9 @@ class KeyStore(Store):
     supports_writes = False
     supports_deletes = False
     supports_listing = True
+    # The index knows every key already; metadata of all arrays in one document would make every
+    # change of one a conflict with every other.
+    supports_consolidated_metadata = False
 
     def _sorted_keys(self) -> Sequence[str]:
         raise NotImplementedError
