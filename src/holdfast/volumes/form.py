@@ -26,7 +26,7 @@ from holdfast.volumes.manifest import (
 if TYPE_CHECKING:
     from holdfast.snapshotting.form import Stored
     from holdfast.snapshotting.lineage import Lineage
-    from holdfast.store.protocol import Store
+    from holdfast.store.protocol import Staged, Store
 
 MODEL = "volume"
 _MANIFEST = "/manifest.json"
@@ -163,8 +163,10 @@ class VolumeDraft:
         """Files that are given up with the snapshot `id`: none, the blocks outlive it."""
         return ()
 
-    def publish(self, id: str) -> None:
-        """Nothing waits for its name."""
+    def publish(self, id: str, along: Sequence[Staged] = ()) -> None:
+        """Nothing waits for its name but what is published `along`."""
+        for staged in along:
+            staged.prepare()
 
     def manifest(
         self, id: str, base: Stored[VolumeManifest] | None, created_at: str, lineage: Lineage

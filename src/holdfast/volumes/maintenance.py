@@ -34,6 +34,7 @@ def verify(volume: Volume, *, deep: bool) -> Iterator[Finding | Checked]:
     chain = volume.chain
     ids = chain.ids()
     seen: set[BlockRef] = set()
+    readable = True
     anchored = not isinstance(chain.sink, NullSink)
     for id in ids:
         path = volume.places.manifest(id)
@@ -43,6 +44,7 @@ def verify(volume: Volume, *, deep: bool) -> Iterator[Finding | Checked]:
             blocks = [b for b in snapshot.blocks if b not in seen]
             snapshot.index  # noqa: B018 - overlaps show when it is made
         except HoldfastError as error:
+            readable = False
             yield Finding.of(error, path, MODEL)
             continue
         yield Checked(1, volume.store.size(path))
@@ -54,6 +56,8 @@ def verify(volume: Volume, *, deep: bool) -> Iterator[Finding | Checked]:
             message = "no COMMIT of the ledger fixes it"
             yield Finding(Severity.WARNING, "unanchored", path, message, MODEL, repairable=True)
     yield from _verify_line(volume, ids)
+    if not readable:
+        return  # what a manifest that cannot be read names, nobody can tell
     for entry in orphans(volume):
         message = "a block that was staged and not committed"
         yield Finding(Severity.INFO, "litter", entry.path, message, MODEL)
