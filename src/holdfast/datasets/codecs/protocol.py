@@ -93,8 +93,9 @@ class Codec(Protocol):
         """The records in order, as batches of bounded size that share one schema.
 
         Args:
-            columns: top-level columns wanted, in this order; None: all. A column that the file
-                does not have comes back as nulls (type ``null`` where nothing tells the type).
+            columns: top-level columns wanted, in this order; None: all. One that the file does not
+                have is `Invalid` in a format with a schema of its own (Parquet), and nulls of type
+                ``null`` where every field is optional (JSONL).
             where: keep only the records for which this is true; it may name columns that are not
                 in `columns`. It is applied exactly, not only as a hint.
 
