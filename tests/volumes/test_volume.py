@@ -254,16 +254,27 @@ def test_other_bytes_of_a_living_stager_are_a_conflict_and_of_a_dead_one_are_rep
     assert volume.read_at(0, size) == patterned(size)
 
 
-def test_what_a_volume_staged_itself_keeps_its_lease_while_leftovers_are_in_the_way():
+def test_leftovers_are_replaced_by_several_threads_beside_what_they_staged():
+    store = MemoryStore()
+    for n in range(20):
+        store.put(f"volumes/disk/data/{n * 10}-10.bin", b"other data")
+    volume = new_volume(store)
+    with volume.transaction() as tx, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: tx.stage_write_at(n * 10, bytes([n]) * 10), range(20)))
+    assert volume.read_at(0, 200) == b"".join(bytes([n]) * 10 for n in range(20))
+    store.leases.acquire("volumes/disk/stagers", timeout=0).close()
+
+
+def test_a_block_that_was_collected_while_leftovers_were_removed_is_named():
     store = MemoryStore()
     store.put("volumes/disk/data/0-5.bin", b"other")
     volume = new_volume(store)
-    kept = volume.stage_write_at(100, b"mine")
-    with pytest.raises(Conflict):
+    gone = volume.stage_write_at(100, b"mine")
+    store.delete(gone.path)
+    with pytest.raises(Conflict, match=gone.path):
         volume.stage_write_at(0, b"hello")
-    volume.commit([kept])
-    volume.commit([volume.stage_write_at(0, b"hello")])
-    assert volume.read_at(0, 5) == b"hello"
+    volume.commit([volume.stage_write_at(0, b"hello"), volume.stage_write_at(100, b"mine")])
+    assert volume.read_at(100, 4) == b"mine"
 
 
 def test_without_leases_other_bytes_stay_a_conflict(tmp_path):

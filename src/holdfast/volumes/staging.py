@@ -223,19 +223,14 @@ class Stager:
 
     def _clear(self, ref: BlockRef, path: str) -> None:
         """Remove what lies at `path`, which nobody can commit any more. Raises `Conflict`."""
-        leases = self._store.leases
         if not self._store.exists(path):
             return
+        leases = self._store.leases
         if leases is None:
             raise self._conflict(path)
-        with self._changed:
-            # What this volume has staged before would be without its lease for a moment.
-            if self._active != 1 or self._waiting:
-                raise self._conflict(path)
-            self._active = -1
-            self._drop()
         try:
-            with leases.acquire(self._places.stagers, timeout=0):
+            with self._alone(), leases.acquire(self._places.stagers, timeout=0):
+                self._see_waiting()
                 if self._is_committed(ref.offset, path):
                     raise self._conflict(path)
                 self._store.delete(path)
@@ -243,11 +238,37 @@ class Stager:
                     self._store.delete(sidecar_path(path))
         except Busy:
             raise self._conflict(path) from None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let the lease go, with no other thread at work here; then take it again."""
+        with self._changed:
+            # Not counted while it waits: two threads that want this must not wait for each other.
+            self._active -= 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._active == 0)
+            self._active = -1
+            self._drop()
+        try:
+            yield
         finally:
             with self._changed:
                 self._active = 1
-                self._take()
                 self._changed.notify_all()
+                self._take()
+
+    def _see_waiting(self) -> None:
+        """What was staged here was without its lease for a moment: see that it is there still."""
+        gone = [path for path in self._waiting if not self._store.exists(path)]
+        for path in gone:
+            self._waiting.pop(path)
+        if gone:
+            raise Conflict(
+                "staging into",
+                f"volume {self._places.name}",
+                found=f"a collection removed {gone[0]}",
+                hint="stage it again",
+            )
 
     def _conflict(self, path: str) -> Conflict:
         return Conflict(
