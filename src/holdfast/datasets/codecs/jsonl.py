@@ -125,9 +125,11 @@ class JsonlEncoder:
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise SchemaViolation("writing JSON lines", found=f"two columns named {twice!r:.80}")
+        # Arrow's own way is twice as fast, but has no exact form for nanoseconds.
+        exact = any("[ns" in str(kind) for kind in table.schema.types)
         for batch in table.to_batches(max_chunksize=_ROWS):
             try:
-                rows = rows_of(batch)
+                rows = rows_of(batch) if exact else batch.to_pylist()
             except (ValueError, OverflowError) as error:
                 raise SchemaViolation("writing JSON lines", found=str(error)) from None
             self._write_rows(rows)
