@@ -33,6 +33,8 @@ from holdfast.snapshotting.verified_file import VerifiedFile
 from holdfast.store.paths import check_path
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas
     import polars
     import pyarrow as pa
@@ -40,9 +42,12 @@ if TYPE_CHECKING:
 
     from holdfast.datasets.codecs.protocol import Codec
     from holdfast.datasets.compressors import Compressor
+    from holdfast.datasets.diff import Diff
     from holdfast.datasets.manifest import DatasetManifest, FileRef
+    from holdfast.datasets.retention import RetentionReport
     from holdfast.datasets.scan import Scan
     from holdfast.datasets.streams import BlobStream, RecordStream
+    from holdfast.datasets.tags import Tag
     from holdfast.datasets.transaction import Transaction
     from holdfast.store.protocol import Store
 
@@ -249,21 +254,139 @@ class Dataset:
         return DatasetSnapshot(self, stored)
 
     def snapshot(self, id: str) -> DatasetSnapshot:
-        """The snapshot with this id, marked ones too. Raises `NotFound`."""
-        return DatasetSnapshot(self, self.chain.load(id))
+        """The snapshot with this id, marked ones too.
+
+        Raises:
+            NotFound: there is none, or it is expired.
+            Erased: rows of it were erased; the message names the snapshot that has the others.
+        """
+        from holdfast.datasets.moments import load
+
+        return load(self, id)
 
     def snapshots(self) -> Iterator[DatasetSnapshot]:
-        """All snapshots, oldest first; those that healing or collection marked are left out.
+        """All snapshots, oldest first; those that healing or collection marked, and expired and
+        erased ones, are left out. What stands in for an erased snapshot comes in its place.
         Lists the store, as the only one of the readers."""
-        for id in self.chain.ids():
-            stored = self.chain.load(id)
-            if not stored.manifest.mark:
-                yield DatasetSnapshot(self, stored)
+        from holdfast.datasets.moments import listed
+
+        return listed(self)
 
     def history(self) -> Iterator[DatasetSnapshot]:
-        """The line of parents from the newest snapshot on, marked snapshots too."""
-        for stored in self.chain.history():
-            yield DatasetSnapshot(self, stored)
+        """The line of parents from the newest snapshot on, marked snapshots too; expired and
+        erased ones are passed over."""
+        from holdfast.datasets.moments import history
+
+        return history(self)
+
+    def at(self, when: DatasetSnapshot | datetime | str) -> DatasetSnapshot:
+        """The snapshot with this id, the one that a tag names, or the newest that was there at a
+        time.
+
+        Args:
+            when: text is taken for an id, else a tag, else a time (RFC 3339 with a zone); or an
+                aware datetime. A time follows the line of parents.
+
+        Raises:
+            NotFound: there is none such, or it is expired; `Erased`.
+            Invalid: a time without a zone.
+        """
+        from holdfast.datasets.moments import at
+
+        return at(self, when)
+
+    def diff(
+        self, old: DatasetSnapshot | datetime | str, new: DatasetSnapshot | datetime | str
+    ) -> Diff:
+        """What changed from one snapshot to another, from their manifests alone; `Diff.rows`
+        compares row by row. Arguments and errors as `at`."""
+        from holdfast.datasets.diff import Diff
+
+        return Diff(self, self.at(old), self.at(new))
+
+    # Keeping and forgetting
+
+    def tag(
+        self,
+        name: str,
+        snapshot: DatasetSnapshot | datetime | str | None = None,
+        *,
+        message: str | None = None,
+        move: bool = False,
+    ) -> Tag:
+        """Give a snapshot (default: the latest) a name, durable on return. A tagged snapshot does
+        not expire.
+
+        Args:
+            name: 1 to 128 of ``[A-Za-z0-9._-]``, no dot first.
+            move: take the name from the snapshot that has it.
+
+        Raises:
+            AlreadyExists: another snapshot, or this one, has that tag.
+            Conflict: somebody moved it meanwhile.
+            NotFound, Invalid: as `at`; a name that is none.
+        """
+        from holdfast.datasets.tags import set_tag
+
+        named = self.latest() if snapshot is None else self.at(snapshot)
+        return set_tag(self, name, named, message, move=move)
+
+    def untag(self, name: str) -> Tag:
+        """Take a tag away; what it was. Raises `NotFound`."""
+        from holdfast.datasets.tags import remove_tag
+
+        return remove_tag(self, name)
+
+    def tags(self) -> dict[str, Tag]:
+        """All tags by name."""
+        from holdfast.datasets.tags import read_tags
+
+        return {tag.name: tag for tag in read_tags(self)}
+
+    def expire(
+        self, snapshots: Iterable[DatasetSnapshot | str] | DatasetSnapshot | str, reason: str = ""
+    ) -> list[str]:
+        """Expire snapshots: they are not found any more, and `collect` frees what only they need.
+        Kept in the ledger, as tombstones on their COMMITs; the ids that were not expired before.
+
+        Raises:
+            NotFound: there is no such snapshot; `Erased`. Nothing was expired.
+            Denied: the latest snapshot, or a tagged one. Nothing was expired.
+            Unsupported: the dataset has no ledger.
+        """
+        from holdfast.datasets.expiry import expire
+
+        some = [snapshots] if isinstance(snapshots, (str, DatasetSnapshot)) else snapshots
+        return expire(self, [s if isinstance(s, str) else s.id for s in some], reason)
+
+    def apply_retention(
+        self,
+        *,
+        keep_last: int = 0,
+        daily: int = 0,
+        weekly: int = 0,
+        monthly: int = 0,
+        tags: bool = True,
+        dry_run: bool = False,
+        reason: str = "",
+    ) -> RetentionReport:
+        """Expire all snapshots but the newest `keep_last`, the newest one of each of the last
+        `daily` days, `weekly` weeks and `monthly` months that have one (UTC), and the latest.
+
+        Args:
+            tags: tagged snapshots are kept too; False: the tags of those that nothing else keeps
+                are taken away.
+            dry_run: only say what would happen.
+
+        Raises:
+            Invalid: a rule that keeps nothing.
+            Unsupported: the dataset has no ledger.
+        """
+        from holdfast.datasets.expiry import apply_retention
+        from holdfast.datasets.retention import Rule
+
+        rule = Rule(keep_last, daily, weekly, monthly)
+        return apply_retention(self, rule, tags=tags, dry_run=dry_run, reason=reason)
 
     # Reading the latest
 
