@@ -508,7 +508,6 @@ def test_bytes_that_are_no_parquet_are_named_so(data):
     for read in (
         lambda s: list(Parquet().read_rows(s)),
         lambda s: list(Parquet().read_batches(s)),
-        lambda s: Parquet().read_table(s),
     ):
         with pytest.raises(InvalidFormat) as caught:
             read(Held(data))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.datasets.codecs.parquet_encoder import ParquetEncoder
-from holdfast.datasets.codecs.parquet_reader import read_batches, read_table
+from holdfast.datasets.codecs.parquet_reader import read_batches
 from holdfast.datasets.codecs.parquet_schema import TYPES, Field, check_fields, check_names
 from holdfast.errors import Invalid
 
@@ -92,16 +92,6 @@ class Parquet:
         are not read; a column that is not there is null. Raises `InvalidFormat`, and `Invalid` for
         a condition that does not suit the columns' types."""
         return read_batches(source, columns, where)
-
-    def read_table(
-        self,
-        source: Source,
-        *,
-        columns: Sequence[str] | None = None,
-        where: pc.Expression | None = None,
-    ) -> pa.Table:
-        """As `read_batches`, in one table and faster for a whole file."""
-        return read_table(source, columns, where)
 
 
 _ROWS = 16_384

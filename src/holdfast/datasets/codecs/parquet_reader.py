@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from holdfast.datasets.codecs.parquet_file import Opened, SourceFile, group_range, in_order
 from holdfast.errors import HoldfastError, Invalid, InvalidFormat, Unsupported
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
-    from pyarrow.parquet import ParquetFile
+    from pyarrow.parquet import FileMetaData, ParquetFile
 
     from holdfast.datasets.codecs.protocol import Source
 
 WHOLE_GROUP = 256 << 20
 """Largest row group, bytes before compression, that is decoded in one piece."""
 
-WHOLE_FILE = 64 << 20
-"""Largest file of which all is read at once, when all is wanted."""
-
 _BATCH_ROWS = 65_536
 _MISSING = re.compile(r"No match for FieldRef\.Name\((.*?)\) in ")
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NAN_MAY_PASS = re.compile(r"!=|\w\(|\binvert\b")
-
-
-def read_table(
-    source: Source, columns: Sequence[str] | None, where: pc.Expression | None
-) -> pa.Table:
-    """All rows in one table; a whole file is read and verified in one go."""
-    import pyarrow as pa
-
-    if columns is not None or where is not None:
-        return pa.Table.from_batches(list(read_batches(source, columns, where)))
-    data = source.read_all()
-    with _reading(source, None):
-        file = _opened(pa.BufferReader(data))
-        return file.read(use_threads=True)
 
 
 def read_batches(
@@ -49,41 +32,38 @@ def read_batches(
     """The rows that fulfil `where`, a row group at a time; at least one batch, if an empty one,
     so that the schema is known. Row groups that cannot have such rows are not read."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    with source.open() as opened:
-        handle = _SourceFile(opened)
-        with _reading(source, handle):
-            if columns is None and where is None and _size(opened) <= WHOLE_FILE:
-                # One read and one check of it, and Arrow decodes from there without a copy.
-                handle.seek(0)
-                file = _opened(pa.BufferReader(handle.read()))
-            else:
-                file = _opened(pa.PythonFile(handle, "r"))
-            stored = file.schema_arrow
+    with source.open() as file:
+        with _reading(source, None):
+            opened = Opened(file)
+        with _reading(source, opened):
+            parquet = pq.ParquetFile(pa.PythonFile(SourceFile(opened), "r"))
+            stored = parquet.schema_arrow
         names = stored.names if columns is None else list(columns)
         schema = _widened(stored, names)
-        groups = list(range(file.num_row_groups))
+        groups = list(range(parquet.num_row_groups))
         used: list[str] = []
         if where is not None:
             schema, used = _used_columns(where, schema, source)
             lacking = any(name not in stored.names for name in used)
             if not lacking and _may_prune(where, [schema.field(n) for n in used], schema):
-                with _reading(source, handle):
-                    groups = _possible_groups(handle, where, stored)
+                with _reading(source, opened):
+                    groups = _possible_groups(opened, where, stored)
         needed = None
         if columns is not None:
             needed = [n for n in dict.fromkeys([*names, *used]) if n in stored.names]
+        reader = _GroupReader(source, opened, parquet.metadata, needed)
         empty = True
-        for group in groups:
-            for table in _group_tables(source, handle, file, group, needed):
-                table = _with_nulls(table, schema)
-                if where is not None:
-                    table = _filtered(table, where, source)
-                if table.column_names != names:
-                    table = table.select(names)
-                for batch in table.to_batches():
-                    empty = False
-                    yield batch
+        for table in reader.tables(groups):
+            table = _with_nulls(table, schema)
+            if where is not None:
+                table = _filtered(table, where, source)
+            if table.column_names != names:
+                table = table.select(names)
+            for batch in table.to_batches():
+                empty = False
+                yield batch
         if empty:
             chosen = schema if schema.names == names else _chosen(schema, names)
             arrays = [pa.array([], field.type) for field in chosen]
@@ -115,40 +95,56 @@ def _chosen(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names], metadata=schema.metadata)
 
 
-def _group_tables(
-    source: Source,
-    handle: _SourceFile,
-    file: ParquetFile,
-    group: int,
-    columns: Sequence[str] | None,
-) -> Iterator[pa.Table]:
-    import pyarrow as pa
+class _GroupReader:
+    """Decodes row groups."""
 
-    with _reading(source, handle):
-        small = file.metadata.row_group(group).total_byte_size <= WHOLE_GROUP
-        if small:
-            table = file.read_row_group(group, columns=columns, use_threads=True)
-        else:
-            batches = file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=columns)
-    if small:
-        yield table
-        return
-    while True:
-        with _reading(source, handle):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield pa.Table.from_batches([batch])
+    def __init__(
+        self, source: Source, opened: Opened, metadata: FileMetaData, columns: list[str] | None
+    ) -> None:
+        self._source = source
+        self._opened = opened
+        self._metadata = metadata
+        self._columns = columns
 
+    def tables(self, groups: Sequence[int]) -> Iterator[pa.Table]:
+        """The row groups, each as a table; those that are very large in pieces."""
+        run: list[int] = []
+        for group in groups:
+            if self._metadata.row_group(group).total_byte_size <= WHOLE_GROUP:
+                run.append(group)
+                continue
+            yield from in_order(self._whole, run)
+            run = []
+            yield from self._pieces(group)
+        yield from in_order(self._whole, run)
 
-def _size(opened: IO[bytes]) -> int:
-    return opened.seek(0, io.SEEK_END)
+    def _whole(self, group: int) -> pa.Table:
+        with _reading(self._source, self._opened):
+            ends = (0, 0)
+            if self._columns is None:
+                ends = group_range(self._metadata.row_group(group))
+            return self._file(*ends).read_row_group(group, columns=self._columns)
 
+    def _pieces(self, group: int) -> Iterator[pa.Table]:
+        import pyarrow as pa
 
-def _opened(handle: Any) -> ParquetFile:
-    import pyarrow.parquet as pq
+        with _reading(self._source, self._opened):
+            batches = self._file().iter_batches(
+                _BATCH_ROWS, row_groups=[group], columns=self._columns
+            )
+        while True:
+            with _reading(self._source, self._opened):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield pa.Table.from_batches([batch])
 
-    return pq.ParquetFile(handle)
+    def _file(self, start: int = 0, end: int = 0) -> ParquetFile:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        view = pa.PythonFile(SourceFile(self._opened, start, end), "r")
+        return pq.ParquetFile(view, metadata=self._metadata)
 
 
 def _filtered(table: pa.Table, where: pc.Expression, source: Source) -> pa.Table:
@@ -208,16 +204,16 @@ def _may_prune(where: pc.Expression, used: Sequence[pa.Field], schema: pa.Schema
     return _NAN_MAY_PASS.search(_TEXT.sub("", str(where))) is None
 
 
-def _possible_groups(handle: _SourceFile, where: pc.Expression, schema: pa.Schema) -> list[int]:
+def _possible_groups(opened: Opened, where: pc.Expression, schema: pa.Schema) -> list[int]:
     import pyarrow as pa
     import pyarrow.dataset as pds
 
-    fragment = pds.ParquetFileFormat().make_fragment(pa.PythonFile(handle, "r"))
+    fragment = pds.ParquetFileFormat().make_fragment(pa.PythonFile(SourceFile(opened), "r"))
     return [group.id for group in fragment.subset(filter=where, schema=schema).row_groups]
 
 
 @contextmanager
-def _reading(source: Source, handle: _SourceFile | None) -> Iterator[None]:
+def _reading(source: Source, opened: Opened | None) -> Iterator[None]:
     """Turn what Arrow says of bytes that it cannot read into our errors; a failed read stays what
     it was."""
     import pyarrow as pa
@@ -227,8 +223,8 @@ def _reading(source: Source, handle: _SourceFile | None) -> Iterator[None]:
     except HoldfastError:
         raise
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
-        if handle is not None and handle.error is not None:
-            raise handle.error from None
+        if opened is not None and opened.error is not None:
+            raise opened.error from None
         if isinstance(error, pa.ArrowNotImplementedError):
             raise Unsupported("reading", source.name, found=_line(error)) from None
         raise InvalidFormat(
@@ -238,44 +234,3 @@ def _reading(source: Source, handle: _SourceFile | None) -> Iterator[None]:
 
 def _line(error: BaseException) -> str:
     return str(error).split("\n", maxsplit=1)[0][:300] or type(error).__name__
-
-
-class _SourceFile:
-    """The source as the file that Arrow reads from; remembers why a read failed."""
-
-    def __init__(self, opened: IO[bytes]) -> None:
-        self._opened = opened
-        self.error: BaseException | None = None
-        self.closed = False
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            return self._opened.read(size)
-        except BaseException as error:
-            self.error = error
-            raise
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        try:
-            return self._opened.seek(offset, whence)
-        except BaseException as error:
-            self.error = error
-            raise
-
-    def tell(self) -> int:
-        return self._opened.tell()
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.closed = True
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return True
