@@ -36,6 +36,7 @@ CODECS = frozenset({"blosc", "bz2", "fletcher32", "grib", "shuffle", "vlen-utf8"
 _READING = "reading the reference set"
 _PIECE = 8 << 20
 _INLINE = "base64:"
+_OPTIONAL = ("blocks_sha256", "volume", "snapshot")
 
 
 class Readable(Protocol):
@@ -60,16 +61,25 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that references point into: its path in the store, size in bytes and SHA-256."""
+    """A file that references point into: its path in the store, size in bytes and SHA-256.
+
+    Where `volume` is not empty it is the snapshot `snapshot` of that volume: `path` and `sha256`
+    are those of its manifest, which fixes every byte, and `size` is its total length.
+    """
 
     path: str
     size: int
     sha256: str
     blocks_sha256: str = ""
+    volume: str = ""
+    snapshot: str = ""
 
     @classmethod
     def of(cls, file: Readable) -> SourceFile:
         """What is to be known of `file`; it is read once where its SHA-256 is not known."""
+        source = getattr(file, "source", None)
+        if isinstance(source, cls):
+            return source
         if file.checksum is not None and file.checksum.algorithm == "sha256":
             return cls(file.path, file.size, file.checksum.hex, file.blocks_sha256)
         state = hasher()
@@ -117,7 +127,7 @@ class ReferenceSet:
                 refs[key] = _inline(value)
         files = {
             path: {"size": file.size, "sha256": file.sha256}
-            | ({"blocks_sha256": file.blocks_sha256} if file.blocks_sha256 else {})
+            | {name: v for name in _OPTIONAL if (v := getattr(file, name))}
             for path, file in sorted(self.files.items())
         }
         known: dict[str, Any] = {"format": FORMAT, "files": files, "ranges": ranges}
@@ -193,11 +203,16 @@ class _Parser:
     def _file(self, path: str, value: Any) -> SourceFile:
         entry = self._object(value, f"holdfast.files[{path}]")
         blocks = entry.get("blocks_sha256", "")
+        volume, snapshot = entry.get("volume", ""), entry.get("snapshot", "")
+        if not isinstance(volume, str) or not isinstance(snapshot, str):
+            raise self._wrong(f"holdfast.files[{path}]", "a volume or snapshot that is no text")
         return SourceFile(
             path,
             self._count(entry.get("size"), f"holdfast.files[{path}].size"),
             self._sha256(entry.get("sha256"), f"holdfast.files[{path}].sha256"),
             self._sha256(blocks, f"holdfast.files[{path}].blocks_sha256") if blocks else "",
+            volume,
+            snapshot,
         )
 
     def _ref(

@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from holdfast.errors import Unsupported
+from holdfast.errors import Invalid, Unsupported
 
 if TYPE_CHECKING:
     import xarray
 
+    from holdfast.datasets.dataset import Dataset
+    from holdfast.datasets.snapshot import DatasetSnapshot
     from holdfast.interop.references import ReferenceSet
+    from holdfast.interop.zarr_dataset import ZarrDataset
     from holdfast.interop.zarr_store import OpenFile
     from holdfast.snapshotting.verified_file import Verify, VerifyRanges
     from holdfast.store.protocol import Store
@@ -72,6 +76,97 @@ def open_reference_set(
     # Indexes only now: those of what was stored are not those of times.
     decoded = _indexed(decoded)
     return decoded if chunks is None else decoded.chunk(chunks)
+
+
+def open_references(
+    references: DatasetSnapshot | ReferenceSet,
+    files: Store | OpenFile | None = None,
+    *,
+    group: str | None = None,
+    chunks: Any = None,
+    verify: Verify = "on",
+    verify_ranges: VerifyRanges = "whole",
+    **decoding: Any,
+) -> xarray.Dataset:
+    """As `open_reference_set`; for a snapshot that `write_references` made, `files` is the store
+    that holds it, unless another is given."""
+    from holdfast.interop.reference_datasets import read_references
+    from holdfast.interop.references import ReferenceSet
+
+    if not isinstance(references, ReferenceSet):
+        if files is None:
+            files = references.open_object().store
+        references = read_references(references)
+    if files is None:
+        raise Invalid("opening references", found="no store", hint="say where their files are")
+    return open_reference_set(
+        references,
+        files,
+        group=group,
+        chunks=chunks,
+        verify=verify,
+        verify_ranges=verify_ranges,
+        **decoding,
+    )
+
+
+def open_zarr(
+    zarr: ZarrDataset | Dataset,
+    *,
+    snapshot: DatasetSnapshot | str | None = None,
+    group: str | None = None,
+    chunks: Any = None,
+    **options: Any,
+) -> xarray.Dataset:
+    """One snapshot of Zarr in a dataset (None: the newest), lazily.
+
+    Args:
+        chunks: as for `xarray.open_zarr`, but None, NumPy arrays without dask, is the default.
+        **options: further arguments of `xarray.open_zarr`.
+    """
+    import_xarray()
+    import xarray
+
+    from holdfast.interop.zarr_dataset import ZarrDataset
+
+    kept = zarr if isinstance(zarr, ZarrDataset) else ZarrDataset(zarr)
+    store = kept.store(snapshot)
+    data: xarray.Dataset = xarray.open_zarr(
+        store, group=group, chunks=chunks, zarr_format=3, **options
+    )
+    return data
+
+
+def to_zarr(
+    data: xarray.Dataset,
+    zarr: ZarrDataset | Dataset,
+    *,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    inputs: Sequence[str] = (),
+    run: str | None = None,
+    on_conflict: Literal["retry", "raise"] = "retry",
+    **options: Any,
+) -> DatasetSnapshot:
+    """Write `data` in a transaction of its own; the snapshot, durable on return.
+
+    Args:
+        message, metadata, inputs, run, on_conflict: see `ZarrDataset.transaction`.
+        **options: arguments of `xarray.Dataset.to_zarr` (``mode``, ``region``, ``append_dim``,
+            ``group``, ``encoding``).
+
+    Raises:
+        SnapshotConflict: another transaction changed the same chunks meanwhile.
+    """
+    import_xarray()
+    from holdfast.interop.zarr_dataset import ZarrDataset
+
+    kept = zarr if isinstance(zarr, ZarrDataset) else ZarrDataset(zarr)
+    with kept.transaction(
+        metadata, message=message, inputs=inputs, run=run, on_conflict=on_conflict
+    ) as transaction:
+        data.to_zarr(transaction.store, **options)
+    return transaction.snapshot
 
 
 def import_xarray() -> None:

@@ -160,15 +160,7 @@ class ReferenceStore(KeyStore):
             self._open_file: OpenFile = files
         else:
             store = files
-            self._open_file = lambda file: VerifiedFile(
-                store,
-                file.path,
-                size=file.size,
-                checksum=Digest("sha256", file.sha256),
-                blocks_sha256=file.blocks_sha256,
-                verify=verify,
-                verify_ranges=verify_ranges,
-            )
+            self._open_file = lambda file: open_source(store, file, verify, verify_ranges)
 
     def __str__(self) -> str:
         return f"references to {', '.join(sorted(self.references.files))}"
@@ -198,6 +190,39 @@ class ReferenceStore(KeyStore):
             if file is None:
                 file = self._opened[path] = self._open_file(self.references.files[path])
             return file
+
+
+def open_source(
+    store: FileStore, file: SourceFile, verify: Verify, verify_ranges: VerifyRanges
+) -> Readable:
+    """The file or volume snapshot that `file` names, in `store`.
+
+    Raises:
+        NotFound: it is gone.
+        Integrity: a volume snapshot that is another.
+    """
+    if file.volume:
+        from holdfast.interop.reference_datasets import VolumeSource
+        from holdfast.volumes.volume import Volume
+
+        volume = Volume(
+            file.volume, store, verify=verify, verify_ranges=verify_ranges, read_only=True
+        )
+        source = VolumeSource(file.volume, volume.snapshot(file.snapshot))
+        if source.source.sha256 != file.sha256:
+            raise Integrity(
+                "reading", file.path, found=f"SHA-256 {source.source.sha256}", expected=file.sha256
+            )
+        return source
+    return VerifiedFile(
+        store,
+        file.path,
+        size=file.size,
+        checksum=Digest("sha256", file.sha256),
+        blocks_sha256=file.blocks_sha256,
+        verify=verify,
+        verify_ranges=verify_ranges,
+    )
 
 
 def check_range(key: str, path: str, offset: int, data: bytes, expected: str) -> None:
