@@ -128,7 +128,8 @@ def partition_of(path: str) -> str:
     none."""
     parts = path.split("/")
     if len(parts) > 3 and parts[0] == "datasets" and parts[2] == "partitions":
-        for end in (-3, -4):
+        # A data file lies a folder deeper than a manifest.
+        for end in (-4, -3):
             if len(parts) + end > 3 and parts[end] == "segments":
                 return "/".join(parts[3:end])
     return ""

@@ -178,7 +178,8 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 def string(text: str) -> str:
     """`text` as a JSON string."""
-    if _PLAIN.match(text):
+    # Digests, ids and names, the most of a large manifest, need no closer look.
+    if (text.isascii() and text.isalnum()) or _PLAIN.match(text):
         return f'"{text}"'
     return f'"{_LONE.sub(lambda _: chr(92) + "ufffd", text.translate(_ESCAPES))}"'
 
