@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from holdfast.clock import parse_rfc3339
+from holdfast.errors import Invalid, NotFound
 from holdfast.volumes.blocks import BlockIndex, Range, coverage
 from holdfast.volumes.reading import VolumeFile
 
@@ -167,6 +170,22 @@ class VolumeSnapshot:
 
     def __repr__(self) -> str:
         return f"VolumeSnapshot({self._volume!r}, {self.id!r}, blocks={len(self.blocks)})"
+
+
+def newest_at(history: Iterable[VolumeSnapshot], when: str | datetime) -> VolumeSnapshot:
+    """The newest snapshot of a history, newest first, that was there at a time.
+
+    Raises:
+        Invalid: a time without a zone, or a text that is none.
+        NotFound: none was there.
+    """
+    if isinstance(when, datetime) and when.tzinfo is None:
+        raise Invalid("looking for a snapshot at", when, found="a time without a zone")
+    moment = parse_rfc3339(when if isinstance(when, str) else when.isoformat())
+    for snapshot in history:
+        if not snapshot.mark and parse_rfc3339(snapshot.created_at) <= moment:
+            return snapshot
+    raise NotFound("looking for a snapshot at", when, found="none that early")
 
 
 def _runs(blocks: Sequence[BlockRef]) -> Iterator[Range]:

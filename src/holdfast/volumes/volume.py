@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from holdfast.clock import Clock, Ids, parse_rfc3339
-from holdfast.errors import Invalid, NoSnapshots, NotFound, RangeMissing
+from holdfast.clock import Clock, Ids
+from holdfast.errors import NoSnapshots, NotFound, RangeMissing
 from holdfast.snapshotting.block_hashes import sidecar_path
 from holdfast.snapshotting.chain import DEAD_AFTER, Chain
 from holdfast.snapshotting.commit import Committer
@@ -24,7 +24,7 @@ from holdfast.volumes.checking import check_files, check_references
 from holdfast.volumes.form import VolumeDraft, VolumeForm, VolumePlaces, check_volume_id
 from holdfast.volumes.options import OnConflict, VolumeOptions, expected
 from holdfast.volumes.reading import BlockReader
-from holdfast.volumes.snapshot import VolumeMap, VolumeSnapshot
+from holdfast.volumes.snapshot import VolumeMap, VolumeSnapshot, newest_at
 from holdfast.volumes.staging import Stager
 
 if TYPE_CHECKING:
@@ -268,15 +268,7 @@ class Volume:
             except NotFound:
                 if "T" not in what:
                     raise
-            moment = parse_rfc3339(what)
-        else:
-            if what.tzinfo is None:
-                raise Invalid("looking for a snapshot at", what, found="a time without a zone")
-            moment = parse_rfc3339(what.isoformat())
-        for snapshot in self.history():
-            if not snapshot.mark and parse_rfc3339(snapshot.created_at) <= moment:
-                return snapshot
-        raise NotFound("looking for a snapshot at", what, found="none that early")
+        return newest_at(self.history(), what)
 
     # Reading
 
