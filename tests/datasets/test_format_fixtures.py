@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from holdfast.datasets.layout import DEFAULT, FLAT, HIVE, layout_of
@@ -24,6 +26,7 @@ from lode_fixtures import (
     materialise,
     needs_lode,
     unwrap,
+    vectors,
 )
 
 pytestmark = needs_lode
@@ -107,6 +110,33 @@ def test_damaged_manifests_are_taken_or_refused_as_by_the_original():
             field = refused["text"].removeprefix("invalid manifest: ").partition(":")[0]
             if refused["text"].startswith("invalid manifest: "):
                 assert caught.value.found.startswith(f"field {field}: "), name
+
+
+# Paths that the original's store on a file system took, and that no store here takes: not
+# normalised, or with a backslash.
+STRICTER_PATHS = {"./c", "a/./g", "a//e", "a/../d", "f/", "back\\slash", "C:\\x"}
+
+
+def test_a_manifest_names_no_path_that_the_originals_store_refused():
+    taken = set()
+    for vector in vectors()["store"]:
+        if "path" not in vector:
+            continue
+        path = vector["path"]
+        document = {
+            "schema_name": "lode-manifest", "format_version": "1.0.0", "dataset_id": "d",
+            "snapshot_id": "1", "created_at": "2025-01-02T03:04:05Z", "metadata": {},
+            "files": [{"path": path, "size_bytes": 1}], "compressor": "noop",
+            "partitioner": "noop",
+        }  # fmt: skip
+        try:
+            decode_manifest(json.dumps(document).encode(), "m")
+        except ManifestInvalid:
+            assert vector["fs"]["put"] is not None or path in STRICTER_PATHS, path
+        else:
+            assert vector["fs"]["put"] is None or path == "f/under-a-file", path
+            taken.add(path)
+    assert taken >= {"a/b", "...", " ", "ü"}
 
 
 @pytest.mark.parametrize("case", CASES)

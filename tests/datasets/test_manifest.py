@@ -392,7 +392,7 @@ def test_a_mutated_manifest_reads_or_ends_in_a_typed_error(data, mutations):
     for at, length, new in mutations:
         data = data[:at] + new + data[at + length :]
     manifest = read(data)
-    if manifest is None:
+    if manifest is None or len({f.path for f in manifest.files}) < len(manifest.files):
         return
     files = tuple(sorted(manifest.files, key=lambda file: file.path))
     again = decode_manifest(encode_manifest(replace(manifest, files=files)), PATH)

@@ -159,4 +159,4 @@ def default_codec(data: Any) -> str:
 def check_metadata(metadata: Mapping[str, Any] | None) -> None:
     """Refuse metadata that no manifest can hold, before anything is written. Raises `Invalid`."""
     if metadata is not None:
-        encode(dict(metadata))
+        encode(dict(metadata), depth=1)

@@ -178,7 +178,7 @@ class Volume:
         from holdfast.volumes.transaction import VolumeTransaction
 
         self.chain.check_writable()
-        encode(dict(metadata or {}))
+        encode(dict(metadata or {}), depth=1)
         lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
         return VolumeTransaction(self, metadata, lineage, expected(self.chain, parent, on_conflict))
 
@@ -191,7 +191,7 @@ class Volume:
     ) -> VolumeSnapshot:
         """As `commit`, which it is for; with the lineage and the expected parent made already."""
         self.chain.check_writable()
-        encode(dict(metadata or {}))
+        encode(dict(metadata or {}), depth=1)
         stager = self._stager()
         new = check_references(blocks, self.places, stager.total_length, stager.checksum)
         draft = VolumeDraft(
