@@ -238,6 +238,36 @@ def test_two_that_make_the_same_array_agree_and_other_arrays_do_not():
     )
 
 
+@pytest.mark.parametrize("kind", ["removed", "replaced by an array"])
+def test_a_group_that_is_gone_conflicts_with_what_was_written_below_it(kind):
+    kept = made()
+    with kept.transaction() as tx:
+        zarr.open_group(tx.store, mode="w", zarr_format=3).create_group("g")
+    one, other = kept.transaction(), kept.transaction()
+    root = zarr.open_group(one.store, mode="r+")
+    if kind == "removed":
+        del root["g"]
+    else:
+        root.create_array("g", shape=(2,), dtype="i4", overwrite=True)
+    zarr.open_group(other.store, mode="r+", path="g").create_array("a", shape=(2,), dtype="i4")
+    one.commit()
+    with pytest.raises(SnapshotConflict, match=r"g/zarr\.json: another transaction"):
+        other.commit()
+
+
+def test_two_that_append_at_once_conflict():
+    kept = made()
+    data = xarray.Dataset({"t": (("time",), np.ones(2))})
+    with kept.transaction() as tx:
+        data.to_zarr(tx.store)
+    one, other = kept.transaction(), kept.transaction()
+    data.to_zarr(one.store, append_dim="time")
+    (data + 1).to_zarr(other.store, append_dim="time")
+    one.commit()
+    with pytest.raises(SnapshotConflict):
+        other.commit()
+
+
 def test_a_snapshot_store_is_read_only():
     kept = made()
     create(kept)

@@ -23,11 +23,12 @@ from holdfast.errors import (
     Integrity,
     Invalid,
     ManifestInvalid,
+    NoSnapshots,
     NotFound,
     SnapshotConflict,
     Unsupported,
 )
-from holdfast.interop.zarr_conflicts import METADATA, Clash, clash, is_metadata
+from holdfast.interop.zarr_conflicts import Clash, clash, is_metadata
 from holdfast.interop.zarr_pack import (
     FOOTER,
     MAGIC,
@@ -152,8 +153,10 @@ class ZarrDataset:
 
     def latest(self) -> State:
         """The newest snapshot's keys; none where there is no snapshot."""
-        stored = self.dataset.chain.latest()
-        return State(None, (), {}) if stored is None else self.state(self.dataset.latest())
+        try:
+            return self.state(self.dataset.latest())
+        except NoSnapshots:
+            return State(None, (), {})
 
     def state(self, snapshot: DatasetSnapshot) -> State:
         """The keys of `snapshot`.
@@ -431,6 +434,3 @@ def _is_array(document: bytes) -> bool:
         return bool(json.loads(document)["node_type"] != "group")
     except (ValueError, TypeError, KeyError, RecursionError):
         return True
-
-
-__all__ = ["METADATA", "State", "ZarrDataset", "ZarrTransaction"]
