@@ -6,7 +6,7 @@ A snapshot holds exactly what one write gave it. `append` is the write that repe
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.clock import Clock, Ids
@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from holdfast.datasets.codecs.protocol import Codec
     from holdfast.datasets.compressors import Compressor
     from holdfast.datasets.diff import Diff
+    from holdfast.datasets.erase import ErasureReport
     from holdfast.datasets.manifest import DatasetManifest, FileRef
     from holdfast.datasets.retention import RetentionReport
     from holdfast.datasets.scan import Scan
     from holdfast.datasets.streams import BlobStream, RecordStream
     from holdfast.datasets.tags import Tag
     from holdfast.datasets.transaction import Transaction
+    from holdfast.records import Checked, Finding, GcReport
     from holdfast.store.protocol import Store
 
 Verify = Literal["on", "off"]
@@ -387,6 +389,59 @@ class Dataset:
 
         rule = Rule(keep_last, daily, weekly, monthly)
         return apply_retention(self, rule, tags=tags, dry_run=dry_run, reason=reason)
+
+    def erase_rows(
+        self, where: pc.Expression | Callable[[Any], bool], reason: str
+    ) -> ErasureReport:
+        """Erase rows by law, from every snapshot that is kept, durable on return: their bytes, and
+        the statistics that tell of them, are nowhere in the dataset any more.
+
+        Each snapshot that held such rows is replaced by one that holds its others; reading it
+        raises `Erased`, which names the replacement. Tags move along. What was destroyed, by whom
+        and why stays, in a record and in the ledger. Expired snapshots, and what dead writers
+        left, are collected. Not reached: backups, copies that others took, spare flash cells.
+
+        Args:
+            where: an Arrow expression (null is no), or a function of a row.
+            reason: why; kept for ever.
+
+        Raises:
+            Invalid: no reason, or a condition that cannot be applied.
+            Unsupported: a snapshot of raw bytes, which has no rows.
+            Integrity: a file is damaged; nothing was erased.
+        """
+        from holdfast.datasets.erase import erase_rows
+
+        return erase_rows(self, where, reason)
+
+    # Looking after it (records.Maintainable)
+
+    def verify(self, *, deep: bool = True) -> Iterator[Finding | Checked]:
+        """Check manifests, files, pointer, line, tags and anchors; `deep` reads every byte."""
+        from holdfast.datasets.maintenance import verify
+
+        return verify(self, deep=deep)
+
+    def repair(self) -> Iterator[Finding]:
+        """Mend what can be mended without loss: heal, anchor, finish, complete; yields what was
+        mended, as INFO findings. Raises `Denied` where this is opened for reading."""
+        from holdfast.datasets.maintenance import repair
+
+        self.chain.check_writable()
+        return repair(self)
+
+    def collect(self, *, dry_run: bool = False) -> GcReport:
+        """Delete what no kept snapshot and no tag needs: files of expired snapshots, and of writers
+        that died. Can run beside writers. It commits a marked snapshot, if there is something to
+        delete."""
+        from holdfast.datasets.collect import collect
+        from holdfast.datasets.erase import care
+
+        if dry_run:
+            return collect(self, dry_run=True)
+        self.chain.check_writable()
+        with care(self):
+            return collect(self, dry_run=False)
 
     # Reading the latest
 

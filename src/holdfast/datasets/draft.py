@@ -92,7 +92,7 @@ class DatasetDraft:
         created_at: str,
         lineage: Lineage,
     ) -> DatasetManifest:
-        files = [part.reference(at) for part, at in self._placed(id)]
+        files = self.references(id)
         rows = sum(part.rows for part in self._parts)
         times = (self._times.min_timestamp, self._times.max_timestamp)
         below = self._below(base) if self._appends else None
@@ -124,6 +124,10 @@ class DatasetDraft:
         if base is not None and base.manifest.mark == REPLACEMENT and self._content is not None:
             base = self._content(base)
         return None if base is None else base.manifest
+
+    def references(self, id: str) -> list[FileRef]:
+        """The manifest's entries of the parts in snapshot `id`, in their order."""
+        return [part.reference(at) for part, at in self._placed(id)]
 
     def close(self) -> None:
         """Drop what was not published; idempotent."""

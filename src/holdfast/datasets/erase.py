@@ -1,0 +1,445 @@
+"""Erasing rows by law (spec/datasets.md §9.7): files are rewritten without them, snapshots that
+named the old ones are replaced, and the old bytes are destroyed, their statistics included.
+
+The replacements are committed, the oldest first, each marked until the last, which replaces (or
+repeats) the latest snapshot. Then the record of the erasure is written, durable, and only then
+anything is deleted; from the record whoever comes next finishes what a crash cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from holdfast.clock import rfc3339
+from holdfast.datasets.collect import CopyDraft, collect
+from holdfast.datasets.draft import Components, DatasetDraft
+from holdfast.datasets.erasures import (
+    FOLDER,
+    ErasedFile,
+    ErasedSnapshot,
+    Erasure,
+    Erasures,
+    erasure_path,
+    read_erasures,
+)
+from holdfast.datasets.expiry import ERASED, tombstones_of
+from holdfast.datasets.form import MODEL
+from holdfast.datasets.live import holdings, place_of
+from holdfast.datasets.matching import Matcher, Rewritten
+from holdfast.datasets.snapshot import DatasetSnapshot
+from holdfast.datasets.tags import Tag, announce, read_tags, tag_path
+from holdfast.datasets.timestamps import TimeRange
+from holdfast.digests import sha256_hex
+from holdfast.errors import Conflict, Integrity, Invalid, NotFound, SnapshotConflict
+from holdfast.records import CommitRecord, NullSink, ObjectRef
+from holdfast.snapshotting.block_hashes import sidecar_path
+from holdfast.snapshotting.commit import Committer
+from holdfast.snapshotting.form import REPLACEMENT
+from holdfast.snapshotting.lineage import Lineage
+
+if TYPE_CHECKING:
+    import pyarrow.compute as pc
+
+    from holdfast.datasets.dataset import Dataset
+    from holdfast.datasets.manifest import DatasetManifest, FileRef
+    from holdfast.datasets.output import Part
+    from holdfast.snapshotting.form import Stored
+    from holdfast.store.protocol import Staged
+
+_TRIES = 100
+_LEASE_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureReport:
+    """What `erase_rows` did. `rows` counts each file's rows once; `replacements` maps ids of
+    snapshots that are gone to those that hold their other rows. `id` names the record; "" where no
+    row matched and nothing was done."""
+
+    id: str
+    rows: int
+    replacements: dict[str, str]
+    files: int
+    bytes: int
+
+
+def erase_rows(
+    dataset: Dataset, where: pc.Expression | Callable[[Any], bool], reason: str
+) -> ErasureReport:
+    """See `Dataset.erase_rows`."""
+    chain = dataset.chain
+    chain.check_writable()
+    if not reason.strip():
+        raise Invalid("erasing rows of", f"dataset {dataset.id}", found="no reason")
+    with care(dataset):
+        for _ in finish_erasures(dataset):
+            pass
+        eraser = _Eraser(dataset, where, reason)
+        try:
+            record = eraser.run()
+        finally:
+            eraser.close()
+        if record is not None:
+            _announce(dataset, record)
+            _finish(dataset, record)
+        # What is expired, or was never committed, may hold such rows too.
+        collect(dataset, dry_run=False)
+        sweep = getattr(dataset.store, "remove_stale_temps", None)
+        if sweep is not None:
+            sweep(chain.places.folder)
+    if record is None:
+        return ErasureReport("", 0, {}, 0, 0)
+    return ErasureReport(
+        record.id,
+        record.rows,
+        {s.id: s.replacement for s in record.snapshots if s.replacement},
+        len(record.files),
+        sum(f.size for f in record.files),
+    )
+
+
+def finish_erasures(dataset: Dataset) -> Iterator[Erasure]:
+    """Finish what a crash cut off; the erasures that were not finished."""
+    for record in read_erasures(dataset.store, dataset.chain.places.folder).records:
+        unfinished = is_unfinished(dataset, record)
+        _announce(dataset, record)
+        if unfinished:
+            _finish(dataset, record)
+            yield record
+
+
+def is_unfinished(dataset: Dataset, record: Erasure) -> bool:
+    """Whether some of what a record names is still there."""
+    return any(dataset.store.exists(file.path) for file in record.files)
+
+
+@contextmanager
+def care(dataset: Dataset) -> Iterator[None]:
+    """One erasure at a time, where there are leases."""
+    leases = dataset.store.leases
+    if leases is None:
+        yield
+        return
+    name = f"{dataset.chain.places.lease}-care"
+    with leases.acquire(name, timeout=_LEASE_TIMEOUT):
+        yield
+
+
+class _Eraser:
+    """Commits the replacements of all snapshots that hold rows which match."""
+
+    def __init__(
+        self, dataset: Dataset, where: pc.Expression | Callable[[Any], bool], reason: str
+    ) -> None:
+        self._dataset = dataset
+        self._chain = dataset.chain
+        self._reason = reason
+        self._matcher = Matcher(dataset, where)
+        self._files: dict[str, Rewritten | None] = {}
+        self._placed: dict[str, FileRef] = {}
+        self._gone: dict[str, ErasedFile] = {}
+        self._replaced: dict[str, str] = {}
+        self._marked: list[str] = []
+        self._hit: dict[str, Stored[DatasetManifest]] = {}
+
+    def run(self) -> Erasure | None:
+        """Commit the replacements and write the record; None: no row matches.
+
+        Raises:
+            SnapshotConflict: other writers were faster again and again. What was committed of
+                the replacements stays, and is used when it is tried again.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                self._replace()
+                break
+            except SnapshotConflict:
+                if not tries_left:
+                    raise
+        missing = self._matcher.missing
+        if missing and not self._hit:
+            raise Invalid(
+                "erasing rows of",
+                f"dataset {self._dataset.id}",
+                found=f"no file has the column {', '.join(sorted(missing))}",
+            )
+        return self._record() if self._hit else None
+
+    def close(self) -> None:
+        """Drop what was not published."""
+        for file in self._files.values():
+            if file is not None and file.part is not None:
+                file.part.close()
+
+    def _replace(self) -> None:
+        dataset, chain = self._dataset, self._chain
+        erasures = read_erasures(dataset.store, chain.places.folder)
+        known = holdings(dataset, erasures)
+        newest = chain.newest()
+        latest = chain.unmarked(newest)
+        if newest is None or latest is None:
+            return
+        self._adopt(known.kept, erasures)
+        base = newest.id
+        for id in sorted(known.kept, key=erasures.position):
+            stored = chain.load(id)
+            if not self._touches(stored):
+                continue
+            self._hit[id] = stored
+            if stored.manifest.mark not in ("", REPLACEMENT):
+                if id not in self._marked:
+                    self._marked.append(id)  # it repeats one that is replaced
+            elif id not in self._replaced and id != latest.id:
+                base = self._commit(stored, base, latest.id)
+        if latest.id in self._hit and latest.id not in self._replaced:
+            self._commit(latest, base, "")
+        elif base != newest.id or newest.manifest.mark == REPLACEMENT:
+            # Whoever takes the newest manifest for the latest content finds it there.
+            Committer(chain, CopyDraft(dataset), lineage=Lineage(message=self._reason)).run()
+
+    def _adopt(self, kept: set[str], erasures: Erasures) -> None:
+        """Take over replacements that an erasure committed which was cut off before its record."""
+        for id in kept:
+            manifest = self._chain.load(id).manifest
+            lineage = manifest.lineage
+            if lineage is not None and lineage.replaces and id not in erasures.originals:
+                self._replaced.setdefault(lineage.replaces, id)
+
+    def _touches(self, stored: Stored[DatasetManifest]) -> bool:
+        """Whether a snapshot names a file with rows that match; all its files are looked at."""
+        snapshot = DatasetSnapshot(self._dataset, stored)
+        found = False
+        for file in stored.manifest.files:
+            if file.path not in self._files:
+                self._files[file.path] = self._matcher.rewrite(snapshot, file)
+                if self._files[file.path] is not None:
+                    algorithm = stored.manifest.checksum_algorithm
+                    checksum = f"{algorithm}:{file.checksum}" if file.checksum else ""
+                    self._gone[file.path] = ErasedFile(file.path, file.size_bytes, checksum)
+                    if file.blocks_sha256:
+                        side = sidecar_path(file.path)
+                        self._gone[side] = ErasedFile(side, 0, f"sha256:{file.blocks_sha256}")
+            found = found or self._files[file.path] is not None
+        return found
+
+    def _commit(self, original: Stored[DatasetManifest], base: str, real: str) -> str:
+        """Commit the replacement of one snapshot on top of `base`; its id."""
+        fresh = [
+            file.path
+            for file in original.manifest.files
+            if file.path not in self._placed and self._part(file.path) is not None
+        ]
+        files = original.manifest.files
+        erased = sum(f.erased for f in map(self._files.get, {f.path for f in files}) if f)
+        draft = _ReplacementDraft(
+            self._dataset,
+            original,
+            base=base,
+            real=real,
+            files=self._rewritten(original),
+            parts=self._parts(fresh),
+            rows=original.manifest.row_count - erased,
+        )
+        lineage = original.manifest.lineage
+        again = Lineage(
+            message=self._reason,
+            run=None if lineage is None else lineage.run,
+            inputs=() if lineage is None else lineage.inputs,
+        )
+        stored = Committer(self._chain, draft, lineage=again).run()
+        self._placed.update(zip(fresh, draft.references(stored.id), strict=True))
+        self._replaced[original.id] = stored.id
+        return stored.id
+
+    def _part(self, path: str) -> Part | None:
+        file = self._files[path]
+        return None if file is None else file.part
+
+    def _parts(self, paths: Sequence[str]) -> list[Part]:
+        return [part for part in map(self._part, paths) if part is not None]
+
+    def _rewritten(self, original: Stored[DatasetManifest]) -> list[FileRef]:
+        """The files that the replacement names and that are there already."""
+        out = []
+        for file in original.manifest.files:
+            if self._files[file.path] is None:
+                out.append(file)
+            elif file.path in self._placed:
+                out.append(self._placed[file.path])
+        return out
+
+    def _record(self) -> Erasure:
+        """Write the record, durable, before anything is deleted."""
+        dataset, chain = self._dataset, self._chain
+        manifests: list[ErasedFile] = []
+        for stored in self._hit.values():
+            checksum = f"sha256:{stored.sha256}"
+            for path in (*chain.form.copies(stored.manifest), stored.path):
+                manifests.append(ErasedFile(path, stored.size, checksum))
+        files = (*manifests, *self._gone.values())
+        _check_paths(dataset, files)
+        now = chain.clock.now_ns()
+        record = Erasure(
+            id=f"{now}-{chain.new_ids.token(16)}",
+            dataset=dataset.id,
+            reason=self._reason,
+            author=chain.author or "unknown",
+            time=rfc3339(now),
+            rows=sum(f.erased for f in self._files.values() if f is not None),
+            snapshots=tuple(
+                ErasedSnapshot(
+                    id,
+                    self._created_at(stored),
+                    stored.manifest.parent_snapshot_id,
+                    stored.sha256,
+                    "" if id in self._marked else self._replaced[id],
+                )
+                for id, stored in self._hit.items()
+            ),
+            files=files,
+        )
+        dataset.store.put(erasure_path(chain.places.folder, record.id), record.to_bytes())
+        return record
+
+    def _created_at(self, stored: Stored[DatasetManifest]) -> str:
+        """When the content was committed: of a replacement, when its original was."""
+        erasures = read_erasures(self._dataset.store, self._chain.places.folder)
+        original = erasures.original(stored.id)
+        known = erasures.snapshots.get(original)
+        return stored.manifest.created_at if known is None else known.created_at
+
+
+class _ReplacementDraft:
+    """A snapshot that holds what is left of another one."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        original: Stored[DatasetManifest],
+        *,
+        base: str,
+        real: str,
+        files: list[FileRef],
+        parts: list[Part],
+        rows: int,
+    ) -> None:
+        manifest = original.manifest
+        self._original = original
+        self._base = base
+        self._real = real
+        self._files = files
+        self._rows = rows
+        components = Components(
+            codec=manifest.codec,
+            compressor=manifest.compressor,
+            partitioner=manifest.partitioner,
+            checksum=manifest.checksum_algorithm,
+        )
+        self._draft = DatasetDraft(
+            dataset.store, dataset.layout, dataset.id, components, manifest.metadata, parts,
+            TimeRange(),
+        )  # fmt: skip
+
+    def paths(self, id: str) -> Sequence[str]:
+        return self._draft.paths(id)
+
+    def publish(self, id: str, along: Sequence[Staged] = ()) -> None:
+        self._draft.publish(id, along)
+
+    def references(self, id: str) -> list[FileRef]:
+        """The manifest's entries of the parts, in their order."""
+        return self._draft.references(id)
+
+    def manifest(
+        self, id: str, base: Stored[DatasetManifest] | None, created_at: str, lineage: Lineage
+    ) -> DatasetManifest:
+        if base is None or base.id != self._base:
+            # What somebody committed meanwhile may hold such rows too: it is looked at first.
+            raise SnapshotConflict("erasing rows", found="another snapshot", expected=self._base)
+        made = self._draft.manifest(id, base, created_at, lineage)
+        files = tuple(sorted((*made.files, *self._files), key=lambda f: f.path.encode()))
+        return replace(
+            made,
+            files=files,
+            row_count=self._rows,
+            # The times of rows that are erased must not stay, and those of the others are not
+            # stored: there are none.
+            min_timestamp="",
+            max_timestamp="",
+            mark=REPLACEMENT if self._real else "",
+            lineage=replace(lineage, real=self._real, replaces=self._original.id),
+        )
+
+
+def _announce(dataset: Dataset, record: Erasure) -> None:
+    chain = dataset.chain
+    if isinstance(chain.sink, NullSink):
+        return
+    data = record.to_bytes()
+    path = erasure_path(chain.places.folder, record.id)
+    chain.sink.commit(
+        CommitRecord(
+            model=MODEL,
+            name=f"{dataset.id}/{FOLDER}",
+            id=record.id,
+            objects=(ObjectRef(path, len(data), sha256_hex(data)),),
+            time=record.time,
+            nonce=record.id.partition("-")[2],
+            author=record.author,
+            message=record.reason,
+        )
+    )
+
+
+def _finish(dataset: Dataset, record: Erasure) -> None:
+    """Destroy what a record names: hide the snapshots, move their tags, delete manifests, then
+    data. Can be done again from any point."""
+    chain, store = dataset.chain, dataset.store
+    _check_paths(dataset, record.files)
+    sink = tombstones_of(chain)
+    if sink is not None:
+        ids = [s.id for s in record.snapshots]
+        anchored = [id for id in ids if sink.find_commit(MODEL, dataset.id, id) is not None]
+        if anchored:
+            sink.tombstone_commits(MODEL, dataset.id, anchored, reason=ERASED)
+    _move_tags(dataset)
+    for file in record.files:
+        store.delete(file.path)
+    for snapshot in record.snapshots:
+        chain.forget(snapshot.id)
+
+
+def _check_paths(dataset: Dataset, files: Sequence[ErasedFile]) -> None:
+    """See that nothing but files of snapshots is named: a record is obeyed, whoever wrote it."""
+    for file in files:
+        if place_of(dataset, file.path).kind not in ("manifest", "copy", "data"):
+            raise Integrity(
+                "erasing",
+                file.path,
+                found=f"a path that is of no snapshot of dataset {dataset.id}",
+            )
+
+
+def _move_tags(dataset: Dataset) -> None:
+    """Tags of erased snapshots go to what stands in for them."""
+    erasures = read_erasures(dataset.store, dataset.chain.places.folder)
+    for tag in read_tags(dataset):
+        instead = erasures.replacement(tag.snapshot_id)
+        if tag.snapshot_id not in erasures.snapshots or not instead:
+            continue
+        with suppress(Conflict, NotFound):  # somebody moves or removes it now
+            moved = Tag(
+                tag.name,
+                instead,
+                dataset.chain.load(instead).sha256,
+                tag.author,
+                tag.time,
+                tag.message,
+                dataset.chain.new_ids.token(16),
+            )
+            path = tag_path(dataset, tag.name)
+            dataset.store.compare_and_swap(path, tag.to_bytes(), moved.to_bytes())
+            announce(dataset, moved)
