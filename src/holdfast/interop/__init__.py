@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     )
     from holdfast.interop.references import ReferenceSet
     from holdfast.interop.xarray import open_references, open_zarr, to_zarr
-    from holdfast.interop.zarr_dataset import ZarrDataset, ZarrTransaction
+    from holdfast.interop.zarr_dataset import ZarrDataset
     from holdfast.interop.zarr_store import ReferenceStore
+    from holdfast.interop.zarr_transaction import ZarrTransaction
 
 # Loaded at first use: zarr and xarray take a second.
 _HOMES = {
     "ReferenceSet": "references",
     "ReferenceStore": "zarr_store",
     "ZarrDataset": "zarr_dataset",
-    "ZarrTransaction": "zarr_dataset",
+    "ZarrTransaction": "zarr_transaction",
     "grib_references": "grib_references",
     "hdf5_references": "hdf5_references",
     "make_references": "reference_datasets",

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from zarr.core.buffer import Buffer
 
-    from holdfast.interop.zarr_dataset import State, ZarrDataset, ZarrTransaction
+    from holdfast.interop.zarr_dataset import State, ZarrDataset
+    from holdfast.interop.zarr_transaction import ZarrTransaction
 
 ZARR_2 = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata"})
 
