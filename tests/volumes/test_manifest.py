@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from holdfast.errors import Invalid, ManifestInvalid, Unsupported
 from holdfast.snapshotting.lineage import Lineage
+from holdfast.volumes import manifest as manifest_module
 from holdfast.volumes.manifest import (
     BlockRef,
     VolumeManifest,
@@ -286,11 +287,85 @@ def test_a_mutated_manifest_reads_or_ends_in_a_typed_error(mutations):
         assert decode_volume_manifest(encode_volume_manifest(manifest), PATH) == manifest
 
 
-def test_a_hundred_thousand_blocks_read_back():
-    many = replace(
+def outcome(data, monkeypatch, quick_from):
+    monkeypatch.setattr(manifest_module, "_QUICK_FROM", quick_from)
+    try:
+        return decode_volume_manifest(data, PATH)
+    except (ManifestInvalid, Unsupported) as refused:
+        return type(refused)
+
+
+BLOCK = b"""    {
+      "offset": 10,
+      "length": 90,
+      "path": "volumes/v/data/10-90.bin"
+    }"""
+WORDS = [
+    b"", b"null", b"-1", b"1.0", b'"', b"\\", b"\xff", b'"length": 90, ', b'"offset": 10,',
+    b'"x": [], ', b'"path": "x", ', b'"checksum": "", ', b'"checksum": "a", "checksum": "a", ',
+    b"[", b"]", BLOCK + b",", b'"blocks": [], ', b'"blocks": [' + BLOCK + b"], ",
+    b'"other": [' + BLOCK + b"], ", b'"other": {"blocks": []}, ',
+]  # fmt: skip
+SMALL_BYTES = encode_volume_manifest(replace(FULL, blocks=FULL.blocks[1:2]))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from([FULL_BYTES.replace(b'\\"', b"'"), SMALL_BYTES]),
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"{", b"[", b",", b"\n", b'"', b" ", b"}", b"]"]),
+            st.integers(0, 30),
+            st.sampled_from(WORDS),
+        ),
+        max_size=3,
+    ),
+)
+def test_the_quick_way_through_large_manifests_finds_what_the_strict_way_finds(data, mutations):
+    for mark, number, new in mutations:
+        places = [i for i in range(len(data)) if data[i : i + 1] == mark]
+        if places:
+            at = places[number % len(places)] + 1
+            data = data[:at] + new + data[at:]
+    with pytest.MonkeyPatch.context() as patch:
+        assert outcome(data, patch, 0) == outcome(data, patch, len(data) + 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b'"offset": 100,', b'"offset": 100, "offset": 100,'),
+        (b'"offset": 100,', b'"offset": 100, "\\u006fffset": 100,'),
+        (b'"blocks": [', b'"blocks": [], "blocks": ['),
+        (b'"length": 100,', b'"length": 101,'),
+        (b"/data/", b"/../data/"),
+    ],
+)
+def test_a_large_manifest_is_read_as_strictly_as_a_small_one(change):
+    data = encode_volume_manifest(many(2000))
+    assert len(data) > 1 << 17
+    with pytest.raises(ManifestInvalid):
+        decode_volume_manifest(data.replace(*change, 1), PATH)
+
+
+def test_a_large_manifest_may_have_fields_of_other_programs():
+    manifest = many(2000)
+    data = encode_volume_manifest(manifest)
+    more = data.replace(b'"offset": 100,', b'"offset": 100, "future": [1],', 1)
+    assert decode_volume_manifest(more, PATH) == manifest
+    blocks = data[data.index(b"[") : data.index(b"]") + 1]
+    twice = data.replace(b'"total_length"', b'"before": ' + blocks + b', "total_length"')
+    assert decode_volume_manifest(twice, PATH) == manifest
+
+
+def many(count):
+    return replace(
         EMPTY,
-        total_length=10**7,
-        blocks=tuple(BlockRef(i * 100, 100, block_path("v", i * 100, 100)) for i in range(100_000)),
+        total_length=count * 100,
+        blocks=tuple(BlockRef(i * 100, 100, block_path("v", i * 100, 100)) for i in range(count)),
     )
-    data = encode_volume_manifest(many)
-    assert decode_volume_manifest(data, PATH) == many
+
+
+def test_a_hundred_thousand_blocks_read_back():
+    manifest = many(100_000)
+    assert decode_volume_manifest(encode_volume_manifest(manifest), PATH) == manifest
