@@ -43,6 +43,11 @@ if sys.platform == "win32":
     raise ImportError("Holdfast runs on Linux and macOS; Windows is not supported (WSL works)")
 
 if TYPE_CHECKING:
+    from holdfast.datasets.codecs.jsonl import Jsonl
+    from holdfast.datasets.codecs.parquet import Field, Parquet
+    from holdfast.datasets.dataset import Dataset
+    from holdfast.datasets.manifest import DatasetManifest
+    from holdfast.datasets.snapshot import DatasetSnapshot
     from holdfast.ledger.artifact import Reference
     from holdfast.ledger.ledger import Ledger
     from holdfast.records import CommitRecord, Finding, ObjectRef
@@ -52,21 +57,37 @@ if TYPE_CHECKING:
     from holdfast.store.memory import MemoryStore
     from holdfast.store.object_store import ObjectStore
     from holdfast.store.protocol import Store
+    from holdfast.volumes.manifest import BlockRef, VolumeManifest
+    from holdfast.volumes.protocol import VolumeReader, VolumeWriter
+    from holdfast.volumes.snapshot import VolumeSnapshot
+    from holdfast.volumes.volume import Volume
 
 # Loaded at first use, so that `holdfast --help` does not pay for what it does not show.
 _HOMES = {
     "ArtifactManager": "holdfast.runs",
+    "BlockRef": "holdfast.volumes.manifest",
     "CommitRecord": "holdfast.records",
+    "Dataset": "holdfast.datasets.dataset",
+    "DatasetManifest": "holdfast.datasets.manifest",
+    "DatasetSnapshot": "holdfast.datasets.snapshot",
+    "Field": "holdfast.datasets.codecs.parquet",
     "FileSystemStore": "holdfast.store.filesystem",
     "Finding": "holdfast.records",
+    "Jsonl": "holdfast.datasets.codecs.jsonl",
     "Ledger": "holdfast.ledger.ledger",
     "MemoryStore": "holdfast.store.memory",
     "ObjectRef": "holdfast.records",
     "ObjectStore": "holdfast.store.object_store",
+    "Parquet": "holdfast.datasets.codecs.parquet",
     "Reference": "holdfast.ledger.artifact",
     "Repository": "holdfast.repository",
     "Runs": "holdfast.runs",
     "Store": "holdfast.store.protocol",
+    "Volume": "holdfast.volumes.volume",
+    "VolumeManifest": "holdfast.volumes.manifest",
+    "VolumeReader": "holdfast.volumes.protocol",
+    "VolumeSnapshot": "holdfast.volumes.snapshot",
+    "VolumeWriter": "holdfast.volumes.protocol",
     "init": "holdfast.repository",
     "open": "holdfast.repository",
 }
@@ -90,11 +111,16 @@ def __dir__() -> list[str]:
 __all__ = [
     "AlreadyExists",
     "ArtifactManager",
+    "BlockRef",
     "Busy",
     "CommitRecord",
     "Conflict",
+    "Dataset",
+    "DatasetManifest",
+    "DatasetSnapshot",
     "Denied",
     "ExitCode",
+    "Field",
     "FileSystemStore",
     "Finding",
     "HoldfastError",
@@ -102,6 +128,7 @@ __all__ = [
     "Invalid",
     "InvalidFormat",
     "InvalidPath",
+    "Jsonl",
     "Ledger",
     "ManifestInvalid",
     "MemoryStore",
@@ -111,6 +138,7 @@ __all__ = [
     "ObjectRef",
     "ObjectStore",
     "OverlappingBlocks",
+    "Parquet",
     "PathExists",
     "RangeMissing",
     "Reference",
@@ -121,6 +149,11 @@ __all__ = [
     "StorageFailure",
     "Store",
     "Unsupported",
+    "Volume",
+    "VolumeManifest",
+    "VolumeReader",
+    "VolumeSnapshot",
+    "VolumeWriter",
     "__version__",
     "init",
     "open",

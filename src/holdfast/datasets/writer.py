@@ -65,7 +65,11 @@ class SnapshotWriter:
         return self.commit(form, parts, times, metadata, lineage, expected, appends=appends)
 
     def form(self, default: str) -> Form:
-        """How to write now; `default` is the codec of a new dataset."""
+        """How to write now; `default` is the codec of a new dataset. What a stored snapshot
+        decided is asked for once: snapshots on top of it are written alike."""
+        kept = self.dataset.kept_form
+        if kept is not None:
+            return kept
         stored = self.chain.latest()
         form = form_for(self.dataset.options, None if stored is None else stored.manifest, default)
         if self.layout.name == HIVE.name and not form.keys:
@@ -75,6 +79,8 @@ class SnapshotWriter:
                 found="the hive layout without keys",
                 hint="open it with partition_by=",
             )
+        if stored is not None:
+            self.dataset.kept_form = form
         return form
 
     def expected(self, parent: str | None, on_conflict: OnConflict) -> Expected | None:
