@@ -8,7 +8,7 @@ leaves a pointer without manifest, which the next writer heals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Generic
 
 from holdfast.clock import rfc3339
@@ -28,6 +28,8 @@ MOST_TRIES = 1000
 """Overtaken so often, a writer gives up."""
 
 _LONGEST_PAUSE = 0.25
+_AT_ONCE = 128
+"""Copies of a manifest that are staged, and so held open, at once."""
 
 
 class Expected:
@@ -210,17 +212,27 @@ class Committer(Generic[M]):
 
 
 def put_copies(chain: Chain[M], paths: Sequence[str], data: bytes) -> None:
-    """Put identical copies of a manifest, durable on return."""
-    waiting = list(paths)
-    while waiting:
+    """Put identical copies of a manifest, each whole or absent, durable on return."""
+    missing = list(paths)
+    while missing:
+        together, missing = missing[:_AT_ONCE], missing[_AT_ONCE:]
         try:
-            chain.store.put_many((path, data) for path in waiting)
-            return
+            _put_together(chain, together, data)
         except PathExists:
-            left = [path for path in waiting if not _same(chain, path, data)]
-            if len(left) == len(waiting):
+            left = [path for path in together if not _same(chain, path, data)]
+            if len(left) == len(together):
                 raise
-            waiting = left
+            missing[:0] = left
+
+
+def _put_together(chain: Chain[M], paths: Sequence[str], data: bytes) -> None:
+    with ExitStack() as stack:
+        items = []
+        for path in paths:
+            staged = stack.enter_context(chain.store.stage(chain.places.folder))
+            staged.write(data)
+            items.append((staged, path))
+        chain.store.publish_many(items)
 
 
 def _same(chain: Chain[M], path: str, data: bytes) -> bool:
