@@ -1,5 +1,5 @@
-"""Makes .bench-env with the peers: dvc and disk-objectstore from the package index, restic and git
-from the system (installed here when this runs as root on Debian)."""
+"""Makes .bench-env with the peers: dvc, disk-objectstore and the table formats from the package
+index, restic and git from the system (installed here when this runs as root on Debian)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 from measure import PEERS
 
 PACKAGES = ["dvc", "disk-objectstore", "numpy"]
+TABLES = ["deltalake", "pyiceberg[sql-sqlite,pyarrow]", "icechunk", "zarr", "pylance"]
 SYSTEM = ["restic", "git"]
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     subprocess.run([python, "-m", "venv", str(PEERS)], check=True)
     pip = [str(PEERS / "bin" / "python"), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--upgrade", "pip"], check=True)
-    subprocess.run([*pip, *PACKAGES], check=True)
+    subprocess.run([*pip, *PACKAGES, *TABLES], check=True)
     missing = [name for name in SYSTEM if shutil.which(name) is None]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-qq"], check=True)
