@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from holdfast.datasets.codecs.parquet import Field, Parquet
     from holdfast.datasets.dataset import Dataset
     from holdfast.datasets.manifest import DatasetManifest
+    from holdfast.datasets.reader import DatasetReader, ManifestRef
     from holdfast.datasets.snapshot import DatasetSnapshot
     from holdfast.ledger.artifact import Reference
     from holdfast.ledger.ledger import Ledger
@@ -69,12 +70,14 @@ _HOMES = {
     "CommitRecord": "holdfast.records",
     "Dataset": "holdfast.datasets.dataset",
     "DatasetManifest": "holdfast.datasets.manifest",
+    "DatasetReader": "holdfast.datasets.reader",
     "DatasetSnapshot": "holdfast.datasets.snapshot",
     "Field": "holdfast.datasets.codecs.parquet",
     "FileSystemStore": "holdfast.store.filesystem",
     "Finding": "holdfast.records",
     "Jsonl": "holdfast.datasets.codecs.jsonl",
     "Ledger": "holdfast.ledger.ledger",
+    "ManifestRef": "holdfast.datasets.reader",
     "MemoryStore": "holdfast.store.memory",
     "ObjectRef": "holdfast.records",
     "ObjectStore": "holdfast.store.object_store",
@@ -117,6 +120,7 @@ __all__ = [
     "Conflict",
     "Dataset",
     "DatasetManifest",
+    "DatasetReader",
     "DatasetSnapshot",
     "Denied",
     "ExitCode",
@@ -131,6 +135,7 @@ __all__ = [
     "Jsonl",
     "Ledger",
     "ManifestInvalid",
+    "ManifestRef",
     "MemoryStore",
     "NoSnapshots",
     "NoSpace",

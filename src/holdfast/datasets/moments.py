@@ -20,6 +20,7 @@ from holdfast.datasets.snapshot import DatasetSnapshot
 from holdfast.datasets.tags import is_tag_name, read_tag
 from holdfast.errors import HoldfastError, Integrity, Invalid, NotFound
 from holdfast.snapshotting.form import REPLACEMENT
+from holdfast.snapshotting.iteration import Iteration
 from holdfast.snapshotting.snapshot_id import is_readable, order
 
 if TYPE_CHECKING:
@@ -59,8 +60,12 @@ def load(dataset: Dataset, id: str) -> DatasetSnapshot:
         raise error from None
 
 
-def listed(dataset: Dataset) -> Iterator[DatasetSnapshot]:
+def listed(dataset: Dataset) -> Iteration[DatasetSnapshot]:
     """See `Dataset.snapshots`."""
+    return Iteration(_listed(dataset))
+
+
+def _listed(dataset: Dataset) -> Iterator[DatasetSnapshot]:
     chain = dataset.chain
     erasures = read_erasures(chain.store, chain.places.folder)
     ids = chain.ids()
@@ -75,8 +80,12 @@ def listed(dataset: Dataset) -> Iterator[DatasetSnapshot]:
             yield DatasetSnapshot(dataset, stored)
 
 
-def history(dataset: Dataset) -> Iterator[DatasetSnapshot]:
+def history(dataset: Dataset) -> Iteration[DatasetSnapshot]:
     """See `Dataset.history`."""
+    return Iteration(_history(dataset))
+
+
+def _history(dataset: Dataset) -> Iterator[DatasetSnapshot]:
     erasures = read_erasures(dataset.store, dataset.chain.places.folder)
     for _, stored, _ in _walk(dataset, erasures):
         if stored is not None:

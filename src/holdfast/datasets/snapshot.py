@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from holdfast.datasets.manifest import DatasetManifest, FileRef
 from holdfast.errors import Invalid, NotFound, Unsupported
+from holdfast.snapshotting.iteration import Iteration
 
 if TYPE_CHECKING:
     import duckdb
@@ -95,14 +96,20 @@ class DatasetSnapshot:
             return self._blob().read_all()
         return [row for rows in self.read_rows() for row in rows]
 
-    def read_rows(self) -> Iterator[list[Any]]:
+    def read_rows(self) -> Iteration[list[Any]]:
         """The records in lists of bounded size: for snapshots that memory cannot hold."""
+        return Iteration(self._rows())
+
+    def _rows(self) -> Iterator[list[Any]]:
         codec = self._codec("reading records of")
         for file in self.files:
             yield from codec.read_rows(self._source(file))
 
-    def to_batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def to_batches(self, columns: Sequence[str] | None = None) -> Iteration[pa.RecordBatch]:
         """The records as Arrow record batches, file by file; schemas of files may differ."""
+        return Iteration(self._batches(columns))
+
+    def _batches(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         codec = self._codec("reading a table from")
         for file in self.files:
             yield from codec.read_batches(self._source(file), columns=columns)

@@ -17,6 +17,7 @@ from holdfast.errors import NoSnapshots, NotFound, RangeMissing
 from holdfast.snapshotting.block_hashes import sidecar_path
 from holdfast.snapshotting.chain import DEAD_AFTER, Chain
 from holdfast.snapshotting.commit import Committer
+from holdfast.snapshotting.iteration import Iteration
 from holdfast.snapshotting.lineage import Lineage
 from holdfast.snapshotting.manifest_json import encode
 from holdfast.volumes.blocks import Range, missing_ranges
@@ -241,17 +242,19 @@ class Volume:
         """The snapshot with this id, marked ones too. Raises `NotFound`."""
         return self._snapshot_of(self.chain.load(id))
 
-    def snapshots(self) -> Iterator[VolumeSnapshot]:
+    def snapshots(self) -> Iteration[VolumeSnapshot]:
         """All snapshots, oldest first; those that healing marked are left out. Lists the store."""
+        return Iteration(self._snapshots())
+
+    def _snapshots(self) -> Iterator[VolumeSnapshot]:
         for id in self.chain.ids():
             stored = self.chain.load(id)
             if not stored.manifest.mark:
                 yield self._snapshot_of(stored)
 
-    def history(self) -> Iterator[VolumeSnapshot]:
+    def history(self) -> Iteration[VolumeSnapshot]:
         """The line of parents from the newest snapshot on, marked snapshots too."""
-        for stored in self.chain.history():
-            yield self._snapshot_of(stored)
+        return Iteration(self._snapshot_of(stored) for stored in self.chain.history())
 
     def at(self, what: VolumeSnapshot | str | datetime) -> VolumeSnapshot:
         """A snapshot; by id, or the newest one at a time (RFC 3339, or with a time zone).
