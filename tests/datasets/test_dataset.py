@@ -309,3 +309,10 @@ def test_names_of_other_programs_are_no_obstacle(store):
         assert Dataset(name, store).read() == ROWS
     with pytest.raises(InvalidPath):
         Dataset(".hf-x", store)
+
+
+def test_a_line_that_the_original_could_not_read_is_written_with_a_warning(store):
+    ds = Dataset("d", store, codec="jsonl")
+    with pytest.warns(UserWarning, match="10 MiB"):
+        ds.write([{"long": "x" * (10 * 2**20)}])
+    assert len(ds.read()[0]["long"]) == 10 * 2**20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import warnings
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,13 @@ class Recorder:
     def _end_one(self) -> None:
         partition, entry = next(iter(self._open.items()))
         stats = entry.encoder.finish()
+        longest = getattr(entry.encoder, "longest_line", 0)
+        if longest:
+            warnings.warn(
+                f"a record of {longest} bytes in {self._folder}: the Go implementation of this "
+                "format cannot read lines of 10 MiB and more",
+                stacklevel=2,
+            )
         part = entry.output.finish(partition, stats, stats.row_count)
         del self._open[partition]
         self._parts.append(part)
