@@ -12,11 +12,11 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.clock import Clock, Ids, SystemClock, SystemIds, rfc3339
 from holdfast.digests import sha256_hex
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from holdfast.datasets.dataset import Dataset
     from holdfast.ingest import IngestReport, Progress
     from holdfast.ledger.ledger import Ledger
     from holdfast.maintenance import FsckReport, Status, VerifyReport
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from holdfast.restore import RestoreReport
     from holdfast.runs import Runs
     from holdfast.runs.writer import RunWriter
+    from holdfast.volumes.volume import Volume
 
 REBUILDABLE = ("locks/", "cache/", "runs/metadata.duckdb")
 """Path prefixes that hold nothing true: lease files, caches, derived indexes."""
@@ -60,7 +62,19 @@ NETWORK_FILE_SYSTEM = "HOLDFAST_NETWORK_FILE_SYSTEM"
 and syncs as a local one does."""
 
 LOG = "ledger/log"
-_AFTER_INIT = ("ledger/blocks", "ledger/index", "ledger/snapshots", "runs")
+_AFTER_INIT = (
+    "ledger/blocks",
+    "ledger/index",
+    "ledger/snapshots",
+    "runs",
+    "datasets",
+    "volumes",
+)
+
+DATASETS = "datasets"
+VOLUMES = "volumes"
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
+_CHECKSUM = "sha256"
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -147,6 +161,94 @@ class Repository:
     ) -> AbstractContextManager[RunWriter]:
         """A run as a context manager: completed at the end, `failed` after an exception."""
         return self.runs.run(action, project=project, inputs=inputs)
+
+    def dataset(self, name: str, **options: Any) -> Dataset:
+        """The dataset `name`, whose commits the ledger is told; it need not be there yet.
+
+        Args:
+            name: 1 to 128 of ``[A-Za-z0-9._-]``, no dot first.
+            options: as of `holdfast.datasets.dataset.Dataset`: ``layout``, ``partition_by``,
+                ``codec``, ``schema``, ``compressor``, ``verify``.
+
+        Raises:
+            Invalid: a name that is none, or options that do not go together.
+            Unsupported: the flat layout, which belongs to bare stores.
+        """
+        from holdfast.datasets.dataset import Dataset
+
+        layout = options.get("layout")
+        if getattr(layout, "name", layout) == "flat":
+            raise Unsupported(
+                "opening the dataset",
+                name,
+                found="the flat layout in a repository",
+                hint="use the default or the hive layout; flat is for bare stores",
+            )
+        return Dataset(_checked_name("dataset", name), self.store, **self._wired(name, options))
+
+    def volume(self, name: str, total_length: int | None = None, **options: Any) -> Volume:
+        """The volume `name`, whose commits the ledger is told; it need not be there yet.
+
+        Args:
+            name: as of `dataset`.
+            total_length: bytes of its address space; None: that of what is stored.
+            options: as of `holdfast.volumes.volume.Volume`: ``verify``, ``verify_ranges``.
+
+        Raises:
+            Invalid: a name that is none, or a length below 1.
+        """
+        from holdfast.volumes.volume import Volume
+
+        checked = _checked_name("volume", name)
+        return Volume(checked, self.store, total_length, **self._wired(name, options))
+
+    def datasets(self) -> list[str]:
+        """Names of the datasets that have a snapshot, ascending; no contents are read."""
+        from holdfast.datasets.finding import find_layout
+
+        def there(name: str) -> bool:
+            layout = find_layout(self.store, name)
+            return layout is not None and bool(layout.ids(self.store, name))
+
+        return self._named(DATASETS, there)
+
+    def volumes(self) -> list[str]:
+        """Names of the volumes that have a snapshot, ascending; no contents are read."""
+
+        def there(name: str) -> bool:
+            snapshots = self.store.list(f"{VOLUMES}/{name}/snapshots")
+            return any(entry.path.endswith("/manifest.json") for entry in snapshots)
+
+        return self._named(VOLUMES, there)
+
+    def _named(self, folder: str, there: Callable[[str], bool]) -> list[str]:
+        names = [name for name in self.store.children(folder)[0] if is_name(name)]
+        return [
+            name
+            for name in names
+            # The pointer is enough to know; only what another program left may lack it.
+            if self.store.exists(f"{folder}/{name}/latest") or there(name)
+        ]
+
+    def _wired(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Options of a dataset or volume, and what the repository gives it."""
+        checksum = options.get("checksum")
+        if checksum not in (None, _CHECKSUM):
+            raise Invalid(
+                "opening", name, found=f"checksum {checksum!r}",
+                expected=f"{_CHECKSUM}, which a repository always has",
+            )  # fmt: skip
+        given = {
+            "sink": self.ledger,
+            "clock": self.clock,
+            "ids": self.ids,
+            "author": self.author,
+            "read_only": self.read_only,
+        }
+        twice = sorted(given.keys() & options.keys())
+        if twice:
+            raise Invalid("opening", name, found=f"{', '.join(twice)}, which the repository gives")
+        return {**options, **given}
 
     def ingest(
         self,
@@ -386,6 +488,21 @@ def open_store(
         )
     safe = os.environ.get(NETWORK_FILE_SYSTEM) == "safe"
     return FileSystemStore(text, read_only=read_only, network_file_system_is_safe=safe)
+
+
+def is_name(name: str) -> bool:
+    """Whether a dataset or volume of a repository can be called `name`."""
+    return _NAME.match(name) is not None
+
+
+def _checked_name(what: str, name: str) -> str:
+    if not is_name(name):
+        raise Invalid(
+            f"opening the {what}",
+            repr(name),
+            expected="1 to 128 of A-Za-z0-9._-, not beginning with a dot",
+        )
+    return name
 
 
 def default_author() -> str:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from holdfast.datasets.diff import Diff
     from holdfast.datasets.erase import ErasureReport
     from holdfast.datasets.manifest import DatasetManifest, FileRef
+    from holdfast.datasets.options import Form
     from holdfast.datasets.retention import RetentionReport
     from holdfast.datasets.scan import Scan
     from holdfast.datasets.streams import BlobStream, RecordStream
@@ -114,6 +115,7 @@ class Dataset:
             schema, compressor, checksum,
         )  # fmt: skip
         self._options.check(id)
+        self.kept_form: Form | None = None
         self._lock = threading.Lock()
         self._made: Chain[DatasetManifest] | None = None
         self._settings: dict[str, Any] = {
@@ -397,7 +399,8 @@ class Dataset:
         the statistics that tell of them, are nowhere in the dataset any more.
 
         Each snapshot that held such rows is replaced by one that holds its others; reading it
-        raises `Erased`, which names the replacement. Tags move along. What was destroyed, by whom
+        raises `Erased`, which names the replacement. Files that had to be rewritten come last in
+        it, in the order that they had. Tags move along. What was destroyed, by whom
         and why stays, in a record and in the ledger. Expired snapshots, and what dead writers
         left, are collected. Not reached: backups, copies that others took, spare flash cells.
 

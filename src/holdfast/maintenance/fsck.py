@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from holdfast.errors import Denied, HoldfastError
+from holdfast.maintenance.folders import folders_of
 from holdfast.maintenance.report import FsckReport
 from holdfast.maintenance.verify import check
 from holdfast.records import Finding, GcReport, Severity
@@ -47,6 +48,8 @@ def _mend(repository: Repository) -> Iterator[Finding]:
     yield from _tried("ledger", "ledger", repository.ledger.repair)
     yield from _tried("holdfast.json", "repository", lambda: _anchor(repository))
     yield from _tried("runs", "run", lambda: _end_runs(repository))
+    for folder in folders_of(repository):
+        yield from _tried(folder.path, folder.kind, folder.model.repair)
     yield from _tried("", "repository", lambda: _sweep(repository))
 
 

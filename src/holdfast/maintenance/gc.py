@@ -1,10 +1,12 @@
-"""`gc`: remove what nothing needs: temporary files, cut tails, litter."""
+"""`gc`: remove what nothing needs: temporary files, cut tails, litter, expired snapshots."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from holdfast.errors import Denied
+from holdfast.errors import Denied, HoldfastError
+from holdfast.maintenance.folders import folders_of
 from holdfast.maintenance.fsck import sweep_temps
 from holdfast.records import GcReport
 
@@ -27,6 +29,7 @@ def gc(repository: Repository, *, dry_run: bool = False) -> GcReport:
     for part in (
         repository.ledger.collect(dry_run=dry_run),
         repository.runs.collect(dry_run=dry_run),
+        *_of_folders(repository, dry_run=dry_run),
         sweep_temps(repository, dry_run=dry_run),
     ):
         # A dry run leaves a model's temporary files for the sweep to find again.
@@ -34,3 +37,12 @@ def gc(repository: Repository, *, dry_run: bool = False) -> GcReport:
         part.removed = [item for item in part.removed if item[0] not in named]
         total.merge(part)
     return total
+
+
+def _of_folders(repository: Repository, *, dry_run: bool) -> Iterator[GcReport]:
+    for folder in folders_of(repository):
+        try:
+            yield folder.model.collect(dry_run=dry_run)
+        except HoldfastError as error:
+            # A damaged one keeps all that it has, and is in nobody's way.
+            yield GcReport(failed=[(folder.path, str(error))])

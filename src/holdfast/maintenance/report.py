@@ -118,6 +118,7 @@ class Status:
         run_files: outcome → number of files, over all finished runs.
         run_bytes: bytes of content that the finished runs stored.
         ledger_files, ledger_bytes: what lies under ``ledger/``.
+        datasets, volumes: how many have a snapshot.
     """
 
     url: str
@@ -133,6 +134,8 @@ class Status:
     run_bytes: int
     ledger_files: int
     ledger_bytes: int
+    datasets: int = 0
+    volumes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As JSON; the fields are stable."""
@@ -150,4 +153,6 @@ class Status:
             "run_bytes": self.run_bytes,
             "ledger_files": self.ledger_files,
             "ledger_bytes": self.ledger_bytes,
+            "datasets": self.datasets,
+            "volumes": self.volumes,
         }

@@ -39,6 +39,8 @@ def status(repository: Repository) -> Status:
         run_bytes=stored,
         ledger_files=entries,
         ledger_bytes=size,
+        datasets=len(repository.datasets()),
+        volumes=len(repository.volumes()),
     )
 
 

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 from holdfast.digests import sha256_hex
 from holdfast.errors import HoldfastError, NotFound
 from holdfast.ingest.report import Progress, Progressed
+from holdfast.maintenance.folders import folders_of
 from holdfast.maintenance.report import VerifyReport
-from holdfast.records import Checked, Finding, ObjectRef, Severity
+from holdfast.records import Checked, CommitRecord, Finding, ObjectRef, Severity
 
 if TYPE_CHECKING:
     from holdfast.repository import Repository
     from holdfast.store.protocol import Entry, Store
 
 PIECE = 1 << 20
-KNOWN_FOLDERS = frozenset({"ledger", "runs", "locks", "cache"})
+KNOWN_FOLDERS = frozenset({"ledger", "runs", "datasets", "volumes", "locks", "cache"})
 """Top folders that a model, or nobody's truth, lives in."""
 
 Step = Finding | Checked
@@ -63,6 +64,13 @@ def check(repository: Repository, *, deep: bool = True) -> Iterator[Step]:
     yield from _guarded("holdfast.json", "repository", lambda: _config(repository))
     yield from _guarded("ledger", "ledger", lambda: repository.ledger.verify(deep=deep))
     yield from _guarded("runs", "run", lambda: repository.runs.verify(deep=deep))
+    for folder in folders_of(repository):
+        model = folder.model
+        yield from _guarded(
+            folder.path,
+            folder.kind,
+            lambda model=model: model.verify(deep=deep),  # type: ignore[misc]
+        )
     yield from _guarded("ledger", "ledger", lambda: _commits(repository, deep=deep))
     yield from _guarded("", "repository", lambda: _strays(repository))
 
@@ -111,9 +119,17 @@ def _commits(repository: Repository, *, deep: bool) -> Iterator[Step]:
             problem = _object(repository.store, fixed, deep=deep)
             if problem is not None:
                 code, message = problem
+                if code == "missing" and _is_collected(repository, record):
+                    continue
                 what = f"{message}; COMMIT {logseq} of {record.model} {record.name!r} fixes it"
                 yield Finding(Severity.ERROR, code, fixed.path, what, record.model)
             yield Checked(1, fixed.size if deep else 0)
+
+
+def _is_collected(repository: Repository, record: CommitRecord) -> bool:
+    """Whether the snapshot of a COMMIT is expired or erased: then its files may be gone."""
+    ledger = repository.ledger
+    return ledger.tombstone_of(record.model, record.name, record.id) is not None
 
 
 def _object(store: Store, fixed: ObjectRef, *, deep: bool) -> tuple[str, str] | None:
@@ -142,13 +158,20 @@ def _sha256(store: Store, path: str) -> str:
 
 def _strays(repository: Repository) -> Iterator[Step]:
     """Files at the top that no model owns, and temporary files that a dead process left."""
-    from holdfast.repository import CONFIG
+    from holdfast.repository import CONFIG, DATASETS, VOLUMES, is_name
 
     store = repository.store
     folders, files = store.children("")
     for name in [f for f in folders if f not in KNOWN_FOLDERS]:
         for entry in store.list(name):
             yield _unexpected(entry.path)
+    for folder in (DATASETS, VOLUMES):
+        names, beside = store.children(folder)
+        for entry in beside:
+            yield _unexpected(entry.path)
+        for name in [n for n in names if not is_name(n)]:
+            for entry in store.list(f"{folder}/{name}"):
+                yield _unexpected(entry.path)
     for entry in files:
         if entry.path != CONFIG:
             yield _unexpected(entry.path)
