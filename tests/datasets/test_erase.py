@@ -431,3 +431,21 @@ def test_a_damaged_record_is_named(change):
     for garbage in (b"", b"[]", b"\xff", b"[" * 2000, b"3"):
         with pytest.raises(HoldfastError, match="erasures/"):
             decode_erasure(garbage, path)
+
+
+def test_a_marked_snapshot_that_repeated_an_erased_one_goes_with_it(store, ledger):
+    ds, _ = dataset(store, ledger=ledger, codec="jsonl")
+    one = ds.write(rows(SECRET, "Ada"))
+    store.put("datasets/d/snapshots/9/data/data", b"left")
+    ds.collect()
+    (marked,) = [s for s in ds.history() if s.manifest.mark]
+    ds.tag("marked", marked)
+    report = ds.erase_rows(HIT, "law")
+    assert report.replacements == {id: ds.latest().id for id in (one.id, marked.id)}
+    with pytest.raises(Erased):
+        ds.snapshot(marked.id)
+    assert ds.at("marked") == ds.latest()
+    assert [s.id for s in ds.snapshots()] == [ds.latest().id]
+    assert ds.at(marked.created_at) == ds.latest()
+    assert_nowhere(store)
+    assert not complaints(ds)

@@ -295,7 +295,7 @@ class _Eraser:
                     self._created_at(stored),
                     stored.manifest.parent_snapshot_id,
                     stored.sha256,
-                    "" if id in self._marked else self._replaced[id],
+                    self._instead(stored),
                 )
                 for id, stored in self._hit.items()
             ),
@@ -303,6 +303,13 @@ class _Eraser:
         )
         dataset.store.put(erasure_path(chain.places.folder, record.id), record.to_bytes())
         return record
+
+    def _instead(self, stored: Stored[DatasetManifest]) -> str:
+        """Id of what stands in for a snapshot; for a marked one that of what it repeated."""
+        lineage = stored.manifest.lineage
+        if stored.id in self._marked:
+            return self._replaced.get("" if lineage is None else lineage.real, "")
+        return self._replaced[stored.id]
 
     def _created_at(self, stored: Stored[DatasetManifest]) -> str:
         """When the content was committed: of a replacement, when its original was."""

@@ -28,7 +28,7 @@ _ID = re.compile(r"[0-9]{1,20}-[0-9a-f]{32}\Z")
 @dataclass(frozen=True, slots=True)
 class ErasedSnapshot:
     """A snapshot that is gone. `parent` is the one below it; `replacement` holds what was not
-    erased of it, "" where nothing stands in for it (it was marked)."""
+    erased of it, "" where nothing stands in for it."""
 
     id: str
     created_at: str
@@ -174,7 +174,8 @@ class Erasures:
                 self.snapshots[snapshot.id] = snapshot
                 self.places[snapshot.id] = record.id
                 if snapshot.replacement:
-                    self.originals[snapshot.replacement] = snapshot.id
+                    # The first one counts: others repeated it.
+                    self.originals.setdefault(snapshot.replacement, snapshot.id)
 
     def replacement(self, id: str) -> str:
         """Id of the snapshot that stands in for the erased one `id` now; "" where there is none."""

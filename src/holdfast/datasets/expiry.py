@@ -27,6 +27,7 @@ ERASED = 2
 COLLECTED = 3
 """Reason code of the tombstones of marked snapshots that nothing needs."""
 _TOGETHER = 500
+_LATEST = "the latest one"
 
 
 @runtime_checkable
@@ -133,8 +134,12 @@ def expire(dataset: Dataset, ids: Iterable[str], reason: str = "") -> list[str]:
     sink = need_tombstones(dataset, "expiring snapshots of")
     wanted = list(dict.fromkeys(ids))
     with chain.lease():
-        tagged = {tag.snapshot_id: tag.name for tag in read_tags(dataset)}
-        fresh = [id for id in wanted if not _checked(dataset, id, tagged)]
+        pinned = {tag.snapshot_id: f"the tag {tag.name!r}" for tag in read_tags(dataset)}
+        newest = chain.newest()
+        for stored in (newest, chain.unmarked(newest)):
+            if stored is not None:
+                pinned[stored.id] = _LATEST
+        fresh = [id for id in wanted if not _checked(dataset, id, pinned)]
         done = tombstone(dataset, sink, fresh, reason or "expired")
     # Where there are no leases a tag may have come meanwhile: it wins, for a collection keeps
     # what is tagged, and so the tombstone does no harm.
@@ -143,23 +148,17 @@ def expire(dataset: Dataset, ids: Iterable[str], reason: str = "") -> list[str]:
     return done
 
 
-def _checked(dataset: Dataset, id: str, tagged: dict[str, str]) -> bool:
+def _checked(dataset: Dataset, id: str, pinned: dict[str, str]) -> bool:
     """Whether `id` is expired already. Raises where it must not be."""
-    chain = dataset.chain
     error = gone(dataset, id)
     if isinstance(error, Erased):
         raise error
     if error is not None:
         return True
-    stored = chain.load(id)
-    newest = chain.newest()
-    latest = chain.unmarked(newest)
-    if (newest is not None and newest.id == id) or (latest is not None and latest.id == id):
-        raise Denied("expiring", f"snapshot {id}", found="the latest one")
-    if id in tagged:
-        raise Denied(
-            "expiring", f"snapshot {id}", found=f"the tag {tagged[id]!r}", hint="untag it first"
-        )
+    stored = dataset.chain.load(id)
+    if id in pinned:
+        hint = "" if pinned[id] is _LATEST else "untag it first"
+        raise Denied("expiring", f"snapshot {id}", found=pinned[id], hint=hint)
     if stored.manifest.mark not in ("", REPLACEMENT):
         raise Invalid(
             "expiring", f"snapshot {id}", found="one that nobody wrote; it goes by itself"

@@ -174,14 +174,18 @@ def _kept(codec: Codec, source: FileSource, rows: set[int]) -> Iterator[Chunk]:
     """The records that are not among `rows`: columns of Parquet, values of anything else."""
     first = 0
     if codec.name == "parquet":
+        import numpy as np
         import pyarrow as pa
 
+        gone = np.sort(np.fromiter(rows, np.int64, len(rows)))
         for batch in codec.read_batches(source):
-            table = pa.Table.from_batches([batch])
-            numbers = [n for n in range(batch.num_rows) if first + n not in rows]
+            keep = np.ones(batch.num_rows, np.bool_)
+            low, high = np.searchsorted(gone, (first, first + batch.num_rows))
+            keep[gone[low:high] - first] = False
             first += batch.num_rows
-            if numbers:
-                yield table if len(numbers) == len(table) else table.take(numbers)
+            table = pa.Table.from_batches([batch]).filter(pa.array(keep))
+            if len(table):
+                yield table
         return
     for records in codec.read_rows(source):
         left = [record for n, record in enumerate(records, first) if n not in rows]

@@ -100,7 +100,7 @@ def line(dataset: Dataset) -> Iterator[Moment]:
             continue  # it comes where its original was
         if id in erasures.snapshots:
             instead = erasures.replacement(id)
-            if instead:
+            if instead and erasures.original(instead) == id:
                 yield Moment(instead, created_at, _present(dataset, instead))
         elif stored is None or not stored.manifest.mark:
             yield Moment(id, created_at, stored)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SCHEMA = "holdfast.tag/1"
 FOLDER = "tags"
 EXTENSION = ".tag"
+LONGEST = 1 << 20
+"""Bytes of a tag that are looked at."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _FIELDS = frozenset(
     ("schema", "name", "snapshot_id", "manifest_sha256", "author", "time", "message", "nonce")
@@ -112,7 +114,7 @@ def read_tag(dataset: Dataset, name: str) -> Tag:
     """The tag `name`. Raises `NotFound`, `ManifestInvalid`."""
     path = tag_path(dataset, name)
     try:
-        return decode_tag(dataset.store.get(path), path)
+        return decode_tag(dataset.store.read_range(path, 0, LONGEST), path)
     except NotFound:
         raise NotFound("reading the tag", name, found=f"dataset {dataset.id!r} has none") from None
 
@@ -123,7 +125,7 @@ def read_tags(dataset: Dataset) -> Iterator[Tag]:
     for entry in files:
         if entry.path.endswith(EXTENSION):
             try:
-                yield decode_tag(dataset.store.get(entry.path), entry.path)
+                yield decode_tag(dataset.store.read_range(entry.path, 0, LONGEST), entry.path)
             except NotFound:
                 continue
 
@@ -135,6 +137,8 @@ def set_tag(
     chain, store = dataset.chain, dataset.store
     chain.check_writable()
     path = tag_path(dataset, name)
+    if message is not None and len(message) > LONGEST // 8:
+        raise Invalid("tagging", name, found="a message that is too long")
     now = rfc3339(chain.clock.now_ns())
     nonce = chain.new_ids.token(16)
     author = chain.author or "unknown"
