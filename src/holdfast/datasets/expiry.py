@@ -3,7 +3,7 @@ expires a snapshot. It is not found any more; its bytes stay until they are coll
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from holdfast.clock import rfc3339
@@ -48,6 +48,16 @@ class TombstoneSink(Protocol):
     def commit_record(self, logseq: int) -> CommitRecord:
         """The record of the COMMIT at `logseq`. Raises `NotFound`."""
 
+    def commits(
+        self,
+        *,
+        model: str | None = None,
+        name: str | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> Iterator[tuple[int, CommitRecord]]:
+        """The COMMITs with their logseqs, newest first."""
+
 
 def tombstones_of(chain: Chain[DatasetManifest]) -> TombstoneSink | None:
     """The dataset's sink, if it knows tombstones."""
@@ -61,17 +71,33 @@ def is_expired(chain: Chain[DatasetManifest], id: str) -> bool:
     return sink is not None and sink.tombstone_of(MODEL, chain.places.name, id) is not None
 
 
-def parent_of_commit(chain: Chain[DatasetManifest], id: str) -> str | None:
-    """Parent of a snapshot whose manifest is collected, from its COMMIT; None: it has none, or
-    nobody knows."""
-    sink = tombstones_of(chain)
-    logseq = None if sink is None else sink.find_commit(MODEL, chain.places.name, id)
-    if sink is None or logseq is None:
-        return None
-    try:
-        return sink.commit_record(logseq).parent
-    except NotFound:
-        return None  # erased by law
+class Past:
+    """COMMITs of a dataset, asked for from the newest down: the log is read once, backwards."""
+
+    def __init__(self, chain: Chain[DatasetManifest]) -> None:
+        self._name = chain.places.name
+        self._sink = tombstones_of(chain)
+        self._left: Iterator[tuple[int, CommitRecord]] | None = None
+
+    def commit(self, id: str) -> CommitRecord | None:
+        """The COMMIT of snapshot `id`; None: there is none that can be read."""
+        sink = self._sink
+        logseq = None if sink is None else sink.find_commit(MODEL, self._name, id)
+        if sink is None or logseq is None:
+            return None
+        if self._left is None:
+            self._left = sink.commits(model=MODEL, name=self._name, before=logseq + 1)
+        for at, record in self._left:
+            if record.id == id:
+                return record
+            if at < logseq:
+                break
+        # Out of order, or erased by law.
+        self._left = None
+        try:
+            return sink.commit_record(logseq)
+        except NotFound:
+            return None
 
 
 def gone(dataset: Dataset, id: str, erasures: Erasures | None = None) -> HoldfastError | None:

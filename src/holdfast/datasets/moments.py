@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from holdfast.clock import parse_rfc3339
 from holdfast.datasets.erasures import read_erasures
-from holdfast.datasets.expiry import erased, gone, is_expired, parent_of_commit, tombstones_of
-from holdfast.datasets.form import MODEL
+from holdfast.datasets.expiry import Past, erased, gone, is_expired
 from holdfast.datasets.snapshot import DatasetSnapshot
 from holdfast.datasets.tags import is_tag_name, read_tag
-from holdfast.errors import HoldfastError, Integrity, Invalid, NotFound
+from holdfast.errors import Integrity, Invalid, NotFound
 from holdfast.snapshotting.form import REPLACEMENT
 from holdfast.snapshotting.iteration import Iteration
 from holdfast.snapshotting.snapshot_id import is_readable, order
@@ -181,6 +180,7 @@ def _walk(
         Integrity: a parent that is not older than its child.
     """
     chain = dataset.chain
+    past = Past(chain)
     stored = chain.newest()
     id = "" if stored is None else stored.id
     while id:
@@ -191,7 +191,9 @@ def _walk(
             if known is not None:
                 parent, created_at = known.parent, known.created_at
             elif hidden:
-                parent, created_at = parent_of_commit(chain, id) or "", _commit_time(dataset, id)
+                commit = past.commit(id)
+                parent = "" if commit is None else commit.parent or ""
+                created_at = "" if commit is None else commit.time
             else:
                 return
         else:
@@ -218,17 +220,6 @@ def _loaded(dataset: Dataset, id: str) -> Stored[DatasetManifest] | None:
 
 def _present(dataset: Dataset, id: str) -> Stored[DatasetManifest] | None:
     return None if is_expired(dataset.chain, id) else _loaded(dataset, id)
-
-
-def _commit_time(dataset: Dataset, id: str) -> str:
-    sink = tombstones_of(dataset.chain)
-    logseq = None if sink is None else sink.find_commit(MODEL, dataset.id, id)
-    if sink is None or logseq is None:
-        return ""
-    try:
-        return sink.commit_record(logseq).time
-    except HoldfastError:
-        return ""
 
 
 def _nanoseconds(moment: datetime) -> int:
