@@ -247,7 +247,7 @@ def rates(work: Path, commits: int) -> dict[str, Any]:
         "rows": 100,
         "commits": commits,
         "peers": versions,
-        "seconds": raw,
+        "seconds": {name: [round(s, 4) for s in seconds] for name, seconds in raw.items()},
         "per_second": per_second,
         "part_of_append_fsync": {
             name: round(rate / machine, 4)
@@ -299,7 +299,7 @@ def growth(work: Path, snapshots: int, ledger: bool) -> dict[str, Any]:
         "ratio": round(median(times["many"]) / median(times["few"]), 3),
         "first_commit_of_a_handle_ms": {n: round(1000 * median(t), 3) for n, t in first.items()},
         "first_commit_ratio": round(median(first["many"]) / median(first["few"]), 3),
-        "seconds": times,
+        "ms": {n: [round(1000 * s, 2) for s in t] for n, t in times.items()},
     }
 
 
