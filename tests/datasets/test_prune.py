@@ -185,6 +185,7 @@ def test_the_reason_names_column_bounds_and_condition():
     where = (y == 1) & (x > 5) & (x > 9)
     bounds = Bounds(manifest(file(ColumnStats("x", 1, 3))))
     assert condition(where).reason(bounds, 0) == "x: 1 to 3, cannot match > 5"
+    assert condition(~(x < 4)).reason(bounds, 0) == "x: 1 to 3, cannot match not < 4"
     bounds = Bounds(manifest(in_partition("day=2024-01-01"), hive=True))
     reason = condition(pc.field("day") == "2024-01-02").reason(bounds, 0)
     assert reason == 'partition day=2024-01-01 cannot match == "2024-01-02"'

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holdfast.datasets.bounds import DAY_NS, LAST, Bounds, Kind, Range, exact_texts, literal
@@ -62,25 +62,40 @@ def possible(masks: Sequence[int]) -> list[bool]:
     return [bool(mask & TRUE) or not mask for mask in masks]
 
 
-@dataclass(frozen=True, slots=True)
-class _Constant:
-    mask: int
+class _Kept:
+    """A test that keeps the outcomes of the snapshot that it saw last."""
+
+    _known: tuple[Bounds, list[int]] | None = None
 
     def masks(self, bounds: Bounds) -> list[int]:
+        known = self._known  # read once: other threads may scan too
+        if known is None or known[0] is not bounds:
+            known = self._known = (bounds, self._masks(bounds))
+        return known[1]
+
+    def _masks(self, bounds: Bounds) -> list[int]:
+        raise NotImplementedError
+
+
+@dataclass(eq=False)
+class _Constant(_Kept):
+    mask: int
+
+    def _masks(self, bounds: Bounds) -> list[int]:
         return [self.mask] * len(bounds.files)
 
     def reason(self, bounds: Bounds, file: int) -> str:
         return "the condition is never true"
 
 
-@dataclass(frozen=True, slots=True)
-class _Chain:
+@dataclass(eq=False)
+class _Chain(_Kept):
     """``and_kleene`` or ``or_kleene`` of tests."""
 
     parts: tuple[Test, ...]
     is_and: bool
 
-    def masks(self, bounds: Bounds) -> list[int]:
+    def _masks(self, bounds: Bounds) -> list[int]:
         table = _AND if self.is_and else _OR
         out = self.parts[0].masks(bounds)
         for part in self.parts[1:]:
@@ -95,27 +110,27 @@ class _Chain:
         return "; ".join([*reasons][:3]) + ("; …" if len(reasons) > 3 else "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Not:
+@dataclass(eq=False)
+class _Not(_Kept):
     part: Test
 
-    def masks(self, bounds: Bounds) -> list[int]:
+    def _masks(self, bounds: Bounds) -> list[int]:
         return [_NOT[mask] for mask in self.part.masks(bounds)]
 
     def reason(self, bounds: Bounds, file: int) -> str:
         if isinstance(self.part, _Column):
-            return self.part.why(bounds, file, "its opposite is true, or null, for every row")
-        return "its opposite is true, or null, for every row"
+            return self.part.why(bounds, file, f"not {self.part.text}")
+        return "its opposite is true or null for every row"
 
 
-@dataclass(frozen=True, slots=True)
-class _NullTest:
+@dataclass(eq=False)
+class _NullTest(_Kept):
     """``is_null`` or ``is_valid`` of a condition."""
 
     part: Test
     wants_null: bool
 
-    def masks(self, bounds: Bounds) -> list[int]:
+    def _masks(self, bounds: Bounds) -> list[int]:
         yes, no = (TRUE, FALSE) if self.wants_null else (FALSE, TRUE)
         return [
             (yes if mask & NULL else 0) | (no if mask & (TRUE | FALSE) else 0)
@@ -126,8 +141,8 @@ class _NullTest:
         return f"no row for which it is {'null' if self.wants_null else 'not null'}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+@dataclass(eq=False)
+class _Column(_Kept):
     """A test of one column: `outcome` gives the outcomes for a range of values.
 
     Attributes:
@@ -138,16 +153,10 @@ class _Column:
     kind: Kind
     text: str
     outcome: Callable[[Range], int]
-    _known: list[tuple[Bounds, list[int]]] = field(default_factory=list, compare=False)
 
-    def masks(self, bounds: Bounds) -> list[int]:
-        for known, masks in self._known:
-            if known is bounds:
-                return masks
+    def _masks(self, bounds: Bounds) -> list[int]:
         outcome = self.outcome
-        masks = [outcome(r) for r in bounds.ranges(self.name, self.kind)]
-        self._known[:] = [(bounds, masks)]
-        return masks
+        return [outcome(r) for r in bounds.ranges(self.name, self.kind)]
 
     def reason(self, bounds: Bounds, file: int) -> str:
         return self.why(bounds, file, self.text)

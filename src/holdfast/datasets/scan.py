@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from weakref import finalize
+from weakref import WeakKeyDictionary
 
 from holdfast.datasets.bounds import Bounds
 from holdfast.datasets.explanation import Explanation, FilePlan
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from holdfast.datasets.codecs.protocol import Codec
     from holdfast.datasets.dataset import Dataset
 
-_bounds: dict[int, Bounds] = {}
-# By identity: snapshots are equal when all of their manifests is, which is slow to find out.
+_KEPT = 2
+_bounds: WeakKeyDictionary[Dataset, tuple[Bounds, ...]] = WeakKeyDictionary()
+# Of the manifests that were scanned last, by identity: comparing them would be slow.
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +239,14 @@ class Scan:
         return min(last, key=lambda step: step.file.size_bytes, default=None)
 
     def _bounds_of(self, snapshot: DatasetSnapshot) -> Bounds:
-        known = _bounds.get(id(snapshot))
-        if known is None:
-            known = Bounds(snapshot.manifest, self._dataset.options.keys)
-            _bounds[id(snapshot)] = known
-            finalize(snapshot, _bounds.pop, id(snapshot), None)
-        return known
+        manifest = snapshot.manifest
+        known = _bounds.get(self._dataset, ())
+        for bounds in known:
+            if bounds.manifest is manifest:
+                return bounds
+        bounds = Bounds(manifest, self._dataset.options.keys)
+        _bounds[self._dataset] = (bounds, *known)[:_KEPT]
+        return bounds
 
     def _reason(self, step: _Step) -> str:
         if step.limited:
