@@ -160,6 +160,13 @@ def test_tables_come_out_in_every_form():
     assert ds.latest().scan(where=x == 1).read() == [rows[1]] * 2
 
 
+def test_parts_of_days_are_bounded_as_they_are_stored():
+    ds = Dataset("d", MemoryStore())
+    ds.write(pa.table({"x": pa.array([-1, -3 * 86_400_000 - 5], pa.date64())}))
+    for found in ds.to_arrow()["x"].to_pylist():
+        assert ds.scan(where=x == found).count() == 1
+
+
 def test_several_snapshots_are_scanned_oldest_first():
     ds = Dataset("d", MemoryStore(), codec="jsonl")
     first, second = ds.write([{"x": 1}, {"x": 9}]), ds.write([{"x": 2, "y": "b"}])

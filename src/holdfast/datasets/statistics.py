@@ -206,8 +206,9 @@ def _take(column: _Column, values: pa.ChunkedArray, zoned: Sequence[Any] | None 
         for end in (least, greatest)
     )
     if kind == "date" and pa.types.is_date64(values.type):
-        low.value //= _DAY_MS
-        high.value //= _DAY_MS
+        # Parquet stores days, cut towards 1970, and so must the bounds be.
+        low.value = int(math.copysign(abs(low.value) // _DAY_MS, low.value))
+        high.value = int(math.copysign(abs(high.value) // _DAY_MS, high.value))
     if isinstance(low.value, float) and math.isnan(low.value):
         return  # nothing but NaN
     if zoned is not None and kind in _UNIT_NS:
