@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Generic
 
-from holdfast.clock import rfc3339
 from holdfast.digests import sha256_hex
 from holdfast.errors import Conflict, HoldfastError, NotFound, PathExists, SnapshotConflict
 from holdfast.snapshotting.anchor import anchor, anchor_missing
@@ -19,6 +18,7 @@ from holdfast.snapshotting.form import Draft, M, Stored
 from holdfast.snapshotting.healing import base_of, settled_base
 from holdfast.snapshotting.lineage import Lineage
 from holdfast.snapshotting.pointer import Pointer
+from holdfast.snapshotting.rfc3339 import rfc3339_go
 from holdfast.snapshotting.snapshot_id import next_id
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Committer(Generic[M]):
 
     def _manifest(self, id: str, base: Stored[M] | None) -> tuple[Stored[M], bytes]:
         chain = self._chain
-        created_at = rfc3339(chain.clock.now_ns())
+        created_at = rfc3339_go(chain.clock.now_ns())
         lineage = Lineage(
             author=self._lineage.author or chain.author,
             message=self._lineage.message,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holdfast.clock import rfc3339
 from holdfast.digests import sha256_hex
 from holdfast.errors import Integrity, NotFound, PathExists
 from holdfast.snapshotting.form import HEALED, M, Stored
 from holdfast.snapshotting.lineage import Lineage
 from holdfast.snapshotting.pointer import Pointer
+from holdfast.snapshotting.rfc3339 import rfc3339_go
 from holdfast.snapshotting.snapshot_id import is_decimal, order
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def heal(chain: Chain[M], id: str, below: Stored[M] | None) -> Stored[M]:
         None if content is None else content.manifest,
         id=id,
         parent="" if below is None else below.id,
-        created_at=rfc3339(chain.clock.now_ns()),
+        created_at=rfc3339_go(chain.clock.now_ns()),
         mark=HEALED,
         lineage=Lineage(
             author=chain.author,
