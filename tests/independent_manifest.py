@@ -19,7 +19,7 @@ VOLUME = (
     "parent_snapshot_id? checksum_algorithm? holdfast? holdfast_mark?"
 )
 BLOCK = "offset length path checksum? blocks_sha256?"
-LINEAGE = "author? message? run? inputs? nonce? real?"
+LINEAGE = "author? message? run? inputs? nonce? real? replaces?"
 
 
 class Struct(list):
