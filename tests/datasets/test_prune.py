@@ -17,7 +17,8 @@ from holdfast.datasets.expression import UNKNOWN, Call, Field, fields_of, parse
 from holdfast.datasets.manifest import ColumnStats, DatasetManifest, FileRef, FileStats
 from holdfast.datasets.partition import partition_path
 from holdfast.datasets.prune import condition, possible
-from holdfast.datasets.statistics import RowStats, TableStats
+from holdfast.datasets.row_statistics import RowStats
+from holdfast.datasets.statistics import TableStats
 
 x, y = pc.field("x"), pc.field("y")
 DAY = date(2024, 1, 2)

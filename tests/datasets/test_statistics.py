@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdfast.datasets import row_statistics
 from holdfast.datasets.manifest import ColumnStats, FileStats
+from holdfast.datasets.row_statistics import RowStats
 from holdfast.datasets.statistics import (
     LONGEST_TEXT,
     MOST_DISTINCT,
     MOST_ROW_KEYS,
-    RowStats,
     TableStats,
     lower_bound,
     upper_bound,
@@ -206,6 +207,48 @@ def test_rows_that_are_no_dicts_leave_no_columns():
 def test_rows_with_too_many_keys_leave_no_columns():
     assert of_rows([{str(i): 1 for i in range(MOST_ROW_KEYS + 1)}]).columns == ()
     assert of_rows([{str(i): 1} for i in range(MOST_ROW_KEYS + 1)]).columns == ()
+
+
+_ALIKE = st.sampled_from(
+    [
+        st.integers(-(2**63), 2**63 - 1),
+        st.integers(-3, 3),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.sampled_from([0.0, -0.0, 1.0, -1.5]),
+        st.text(),
+        st.sampled_from(["", "a", "～", "😀", "x" * (LONGEST_TEXT + 1)]),
+        st.none(),
+    ]
+).flatmap(lambda values: st.lists(values | st.none(), min_size=1, max_size=12))
+
+
+@given(st.lists(_ALIKE, min_size=1, max_size=3))
+def test_statistics_of_rows_do_not_depend_on_who_looked_at_the_values(pieces):
+    chunks = [[{"a": value} for value in piece] for piece in pieces]
+    with pytest.MonkeyPatch.context() as patch:
+        by_python = of_rows(*chunks)
+        patch.setattr(row_statistics, "_FEW", 0)
+        by_arrow = of_rows(*chunks)
+    assert repr(by_python) == repr(by_arrow)  # -0.0 is not 0.0
+
+
+def test_distinct_numbers_and_texts_of_rows_are_counted_while_they_are_few():
+    for make in (str, int, float):
+        few = [{"a": make(i % MOST_DISTINCT)} for i in range(3000)]
+        assert of_rows(few, few).columns[0].distinct_count == MOST_DISTINCT
+        assert of_rows(few[:1000], [{"a": make(-1)}], few).columns[0].distinct_count is None
+        many = [{"a": make(i)} for i in range(MOST_DISTINCT + 1)]
+        for rows in (many, many * 3):
+            (column,) = of_rows(rows, few[:5]).columns
+            assert column == ColumnStats("a", make(0), max(map(make, range(1025))), 0, None)
+
+
+def test_the_zeros_of_rows_are_two_and_the_first_is_the_bound():
+    for values in ([-0.0, 0.0], [0.0, -0.0, 0.0]):
+        (column,) = of_rows([{"a": v} for v in values], [{"a": -0.0}]).columns
+        assert column.distinct_count == 2
+        signs = {math.copysign(1, bound) for bound in (column.min, column.max)}
+        assert signs == {math.copysign(1, values[0])}
 
 
 _VALUES = st.one_of(

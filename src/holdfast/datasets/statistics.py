@@ -16,12 +16,10 @@ What a bound means, so that nobody prunes a row away:
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from holdfast.datasets.manifest import ColumnStats, FileStats
@@ -34,11 +32,14 @@ LONGEST_TEXT = 1024
 """UTF-8 bytes of the longest text that is stored as a bound."""
 
 MOST_DISTINCT = 1024
+"""Different values that are counted in one column."""
 MOST_ROW_KEYS = 256
 """Rows with more different keys than this have no columns to speak of."""
 
+DISTINCT_BYTES = 1 << 20
+"""Of the different values that are remembered."""
+
 _PROBE = 8192
-_DISTINCT_BYTES = 1 << 20
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _DAY_MS = 86_400_000
@@ -117,7 +118,7 @@ class _Column:
                 self.count_no_more()
                 return
             found = pc.unique(pa.concat_arrays([self._distinct, found]))
-        self._countable = len(found) <= MOST_DISTINCT and found.nbytes <= _DISTINCT_BYTES
+        self._countable = len(found) <= MOST_DISTINCT and found.nbytes <= DISTINCT_BYTES
         self._distinct = found if self._countable else None
 
     def count_no_more(self) -> None:
@@ -128,7 +129,7 @@ class _Column:
     def stats(self) -> ColumnStats:
         """As the manifest has it."""
         low, high = (None, None) if self.blocked else (self._text(self.low), self._text(self.high))
-        if self.kind in ("number", "float32") and (_infinite(low) or _infinite(high)):
+        if self.kind in ("number", "float32") and (infinite(low) or infinite(high)):
             low = high = None
         distinct = len(self._distinct) if self._countable and self._distinct is not None else None
         return ColumnStats(self.name, low, high, self.null_count, distinct)
@@ -151,7 +152,8 @@ class _Column:
         return bound.value
 
 
-def _infinite(value: Any) -> bool:
+def infinite(value: Any) -> bool:
+    """Whether it is an infinity."""
     return isinstance(value, float) and math.isinf(value)
 
 
@@ -258,96 +260,3 @@ def _dictionary_nulls(values: pa.ChunkedArray) -> int:
         plain = chunk.dictionary_decode() if chunk.dictionary.null_count else chunk
         count += plain.null_count
     return count
-
-
-class RowStats:
-    """Statistics of rows that are stored as JSON (§9.4).
-
-    Bounds for keys whose values are all integers and floats, or all text. Every other key has a
-    null count only: times, dates and bytes become text of another order. A key that a row does
-    not have is null there. Rows that are no dicts leave no columns.
-    """
-
-    def __init__(self) -> None:
-        self._rows = 0
-        self._columns: dict[str, _Column] | None = {}
-
-    def update(self, rows: Sequence[Any]) -> None:
-        """Take in rows."""
-        before = self._rows
-        self._rows += len(rows)
-        columns = self._columns
-        if columns is None or not rows:
-            return
-        found = _columns_of(rows)
-        if found is None or len(columns.keys() | found.keys()) > MOST_ROW_KEYS:
-            self._columns = None
-            return
-        for name in columns.keys() - found.keys():
-            columns[name].null_count += len(rows)
-        for name, values in found.items():
-            column = columns.get(name)
-            if column is None:
-                column = columns[name] = _Column(name)
-                column.null_count = before
-            _take_json(column, values)
-
-    def result(self) -> FileStats:
-        """What was found; columns in the order in which they came."""
-        columns = (self._columns or {}).values()
-        return FileStats(self._rows, tuple(column.stats() for column in columns))
-
-
-def _columns_of(rows: Sequence[Any]) -> dict[str, Sequence[Any]] | None:
-    """The rows' values by key; None where that makes no sense."""
-    if not set(map(type, rows)) <= {dict}:
-        return None
-    names = list(rows[0])
-    if names and sum(map(len, rows)) == len(names) * len(rows):
-        # All rows have as many keys: the same ones, unless a look-up fails. One list for each key,
-        # as a tuple for each row would keep the garbage collector busy.
-        try:
-            return _named(names, [list(map(itemgetter(name), rows)) for name in names])
-        except KeyError:
-            pass
-    keys = dict.fromkeys(itertools.chain.from_iterable(rows))
-    if len(keys) > MOST_ROW_KEYS:
-        return None
-    return _named(keys, ([row.get(key) for row in rows] for key in keys))
-
-
-def _named(
-    names: Iterable[Any], columns: Iterable[Sequence[Any]]
-) -> dict[str, Sequence[Any]] | None:
-    out = dict(zip(names, columns, strict=True))
-    return out if all(type(name) is str for name in out) else None
-
-
-def _take_json(column: _Column, values: Sequence[Any]) -> None:
-    import pyarrow as pa
-
-    if column.blocked:
-        column.null_count += values.count(None)
-        return
-    try:
-        found = pa.array(values)
-    except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        found = None
-    if found is not None and str(found.type) in _JSON_TYPES:
-        if str(found.type) in ("null", "bool"):
-            column.null_count += found.null_count
-            if str(found.type) == "bool":
-                _block(column)
-            return
-        _take(column, pa.chunked_array([found]))
-        return
-    _block(column)
-    column.null_count += sum(value is None for value in values)
-
-
-_JSON_TYPES = frozenset({"null", "bool", "int64", "uint64", "double", "string"})
-
-
-def _block(column: _Column) -> None:
-    column.blocked = True
-    column.count_no_more()

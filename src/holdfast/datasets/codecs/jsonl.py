@@ -18,7 +18,7 @@ from holdfast.datasets.codecs.json_values import (
     written_as_they_are,
 )
 from holdfast.datasets.manifest import FileStats
-from holdfast.datasets.statistics import RowStats
+from holdfast.datasets.row_statistics import RowStats
 from holdfast.errors import Invalid, SchemaViolation
 
 if TYPE_CHECKING:
