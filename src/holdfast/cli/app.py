@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
-from holdfast.cli import artifacts, export, files, history, intake, setup, upkeep
+from holdfast.cli import (
+    artifacts,
+    dataset,
+    dataset_read,
+    dataset_upkeep,
+    export,
+    files,
+    history,
+    intake,
+    setup,
+    upkeep,
+    volume,
+    volume_read,
+)
+from holdfast.cli.groups import group
 from holdfast.cli.session import (
     DebugOption,
     JsonOption,
@@ -36,12 +50,41 @@ _ORDER = [
     "tombstone",
     "lift",
     "snapshot",
+    "dataset",
+    "volume",
     "verify",
     "fsck",
     "gc",
     "export-log",
 ]
 """As the help lists them: the way of a newcomer, then the rest."""
+_DATASET = [
+    "create",
+    "write",
+    "read",
+    "log",
+    "diff",
+    "scan",
+    "export",
+    "tag",
+    "list",
+    "expire",
+    "retention",
+    "erase-rows",
+]
+_VOLUME = ["create", "stage", "commit", "read", "map", "resume", "log", "list"]
+_GROUPS: dict[str, tuple[str, list[str], tuple[dict[str, Any], ...]]] = {
+    "dataset": (
+        "Tables and blobs, as immutable snapshots.",
+        _DATASET,
+        (dataset.COMMANDS, dataset_read.COMMANDS, dataset_upkeep.COMMANDS),
+    ),
+    "volume": (
+        "Sparse spaces of bytes, written once, range by range.",
+        _VOLUME,
+        (volume.COMMANDS, volume_read.COMMANDS),
+    ),
+}
 _EPILOG = "Every command takes -R, --json and --debug; `holdfast COMMAND --help` tells the rest."
 
 
@@ -57,11 +100,19 @@ def build() -> Callable[..., Any]:
     )
     app.callback(invoke_without_command=True)(_options)
     found: dict[str, Callable[..., int | None]] = {}
-    for group in (setup, intake, history, files, artifacts, upkeep, export):
-        found |= group.COMMANDS
+    for module in (setup, intake, history, files, artifacts, upkeep, export):
+        found |= module.COMMANDS
     for name in _ORDER:
-        app.command(name)(command(found[name]))
-    return typer.main.get_command(app)
+        if name in _GROUPS:
+            text, order, parts = _GROUPS[name]
+            known = {k: v for part in parts for k, v in part.items()}
+            app.add_typer(group({k: known[k] for k in order}, text), name=name)
+        else:
+            app.command(name)(command(found[name]))
+    made: Any = typer.main.get_command(app)
+    # Groups come last in typer's own order.
+    made.commands = {name: made.commands[name] for name in _ORDER}
+    return cast(Callable[..., Any], made)
 
 
 def _version(asked: bool) -> None:

@@ -105,11 +105,7 @@ class NewFile:
             os.fsync(self._file.fileno())
             self._file.close()
             self._give_name()
-            fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            sync_folder(self._folder)
         except FileExistsError:
             raise self._exists() from None
         except OSError as error:
@@ -163,3 +159,67 @@ def chunks_of(readable: Readable, size: int = 1 << 20) -> Iterator[bytes]:
     """The bytes of `readable`, at most `size` at a time."""
     while chunk := readable.read(size):
         yield chunk
+
+
+class NewFolder:
+    """A folder that does not exist yet, or is empty; visible only when `publish` returns.
+
+    The files go into a temporary folder beside it, are synced, and take its place together.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._target = os.path.abspath(path)
+        try:
+            if os.path.lexists(self._target) and os.listdir(self._target):
+                raise PathExists(
+                    "writing to", path, found="it is not empty", hint="choose another folder"
+                )
+            parent = os.path.dirname(self._target)
+            self._temp = os.path.join(parent, f".hf-{os.urandom(8).hex()}")
+            os.mkdir(self._temp)
+        except OSError as error:
+            raise from_oserror(error, "writing to", path) from None
+        self._folders = {self._temp}
+
+    def write(self, name: str, chunks: Iterable[bytes]) -> int:
+        """Write a file at the relative path `name`; returns the number of bytes."""
+        parts = name.split("/")
+        if any(part in ("", ".", "..") for part in parts):
+            raise Invalid("writing to", self.path, found=f"the name {name!r}")
+        folder = self._temp
+        try:
+            for part in parts[:-1]:
+                folder = os.path.join(folder, part)
+                os.makedirs(folder, exist_ok=True)
+                self._folders.add(folder)
+        except OSError as error:
+            raise from_oserror(error, "writing to", self.path) from None
+        return to_file(chunks, os.path.join(folder, parts[-1]))
+
+    def publish(self) -> None:
+        """Make the folder durable and give it its name. Raises `PathExists`."""
+        try:
+            for folder in sorted(self._folders, reverse=True):
+                sync_folder(folder)
+            os.rename(self._temp, self._target)
+            sync_folder(os.path.dirname(self._target))
+        except OSError as error:
+            raise from_oserror(error, "writing to", self.path) from None
+
+    def __enter__(self) -> NewFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import shutil
+
+        shutil.rmtree(self._temp, ignore_errors=True)
+
+
+def sync_folder(path: str) -> None:
+    """Make a folder's entries durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -54,3 +54,25 @@ def meter(what: str) -> Iterator[Meter]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, refresh_per_second=8, transient=True) as bar:
         yield Meter(bar, what)
+
+
+@contextmanager
+def byte_meter(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Gives what shall be told how many bytes are done so far, of `total` where that is known;
+    silent when standard error is no terminal."""
+    if not is_terminal(sys.stderr) or os.environ.get("TERM", "") in ("", "dumb"):
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, refresh_per_second=8, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
