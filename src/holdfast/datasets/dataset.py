@@ -25,7 +25,7 @@ from holdfast.datasets.snapshot import DatasetSnapshot
 from holdfast.datasets.source import FileSource
 from holdfast.datasets.writer import OnConflict, SnapshotWriter
 from holdfast.digests import Digest
-from holdfast.errors import InvalidPath, NoSnapshots
+from holdfast.errors import Integrity, InvalidPath, ManifestInvalid, NoSnapshots, Unsupported
 from holdfast.records import CommitSink
 from holdfast.snapshotting.chain import DEAD_AFTER, Chain
 from holdfast.snapshotting.lineage import Lineage
@@ -503,7 +503,7 @@ class Dataset:
                     DatasetForm(layout, self.id),
                     **self._settings,
                 )
-                if self._options.layout is not None or chain.newest() is not None:
+                if self._options.layout is not None or _is_there(chain):
                     # Of a dataset that is not there yet somebody else may choose the layout.
                     self._options = with_layout(self._options, layout)
                     self._made = chain
@@ -574,6 +574,14 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"Dataset({self.id!r}, {self.store.url!r})"
+
+
+def _is_there(chain: Chain[DatasetManifest]) -> bool:
+    """Whether there is a snapshot; one that is damaged is there too."""
+    try:
+        return chain.newest() is not None
+    except (Integrity, ManifestInvalid, Unsupported):
+        return True
 
 
 def _no_snapshots(dataset: str) -> NoSnapshots:

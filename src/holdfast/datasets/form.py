@@ -12,6 +12,7 @@ from holdfast.datasets.partition import partition_of
 from holdfast.digests import sha256_hex
 from holdfast.records import ObjectRef
 from holdfast.snapshotting.form import COLLECTED, HEALED
+from holdfast.snapshotting.schema import check_place
 
 if TYPE_CHECKING:
     from holdfast.datasets.layout import Layout
@@ -42,6 +43,21 @@ class DatasetPlaces:
         return self.layout.ids(store, self.name)
 
 
+def decode_in_place(layout: Layout, data: bytes, path: str) -> DatasetManifest:
+    """The manifest in `data`, which lies at `path`.
+
+    Raises:
+        ManifestInvalid: also where it is that of another dataset or snapshot.
+        Unsupported: as `decode_manifest`.
+    """
+    manifest = decode_manifest(data, path)
+    place = layout.parse_manifest(path)
+    if place is not None:
+        check_place(path, "dataset_id", manifest.dataset_id, place.dataset)
+        check_place(path, "snapshot_id", manifest.snapshot_id, place.snapshot)
+    return manifest
+
+
 class DatasetForm:
     """How the manifests of a dataset are written, read and repeated."""
 
@@ -53,7 +69,7 @@ class DatasetForm:
         return encode_manifest(manifest)
 
     def decode(self, data: bytes, path: str) -> DatasetManifest:
-        return decode_manifest(data, path)
+        return decode_in_place(self._layout, data, path)
 
     def repeat(
         self,

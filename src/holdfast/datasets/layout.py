@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from holdfast.datasets.partition import partition_of
 from holdfast.errors import Invalid, Unsupported
-from holdfast.snapshotting.snapshot_id import order
+from holdfast.snapshotting.snapshot_id import is_readable, order
 
 if TYPE_CHECKING:
     from holdfast.store.protocol import Store
@@ -128,7 +128,7 @@ class _Folders:
         # One listing: a question for each snapshot would be a call for each.
         for entry in store.list(self.snapshots_folder(dataset)):
             match = self._shape.match(entry.path)
-            if match is not None:
+            if match is not None and is_readable(match[2]):
                 yield match[2]
 
 

@@ -120,9 +120,6 @@ def _snapshot(
         yield Finding.of(error, path, MODEL)
         return
     yield Checked(1, len(data))
-    if manifest.snapshot_id != id or manifest.dataset_id != dataset.id:
-        found = f"it is of snapshot {manifest.snapshot_id} of {manifest.dataset_id}"
-        yield Finding(Severity.ERROR, "malformed", path, found, MODEL)
     yield from _anchor(dataset, id, path, sha256_hex(data))
     yield from _parent(dataset, manifest, path, previous, present, erasures)
     for copy in chain.form.copies(manifest):

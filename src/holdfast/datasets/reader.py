@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from holdfast.datasets.form import decode_in_place
 from holdfast.datasets.layout import HIVE, Layout, layout_of
-from holdfast.datasets.manifest import DatasetManifest, FileRef, decode_manifest
+from holdfast.datasets.manifest import DatasetManifest, FileRef
 from holdfast.digests import Digest
 from holdfast.errors import Invalid, NotFound, Unsupported
 from holdfast.snapshotting.form import COLLECTED, HEALED
@@ -142,7 +143,7 @@ class DatasetReader:
         return self._load(self.layout.manifest(dataset, ref))
 
     def _load(self, path: str) -> DatasetManifest:
-        return decode_manifest(self.store.get(path), path)
+        return decode_in_place(self.layout, self.store.get(path), path)
 
     # Files
 

@@ -50,6 +50,23 @@ def check_id(fields: Fields, name: str, *, required: bool = False) -> str:
     return value
 
 
+def check_place(path: str, name: str, found: str, expected: str) -> None:
+    """Refuse a manifest that says in the field `name` that it belongs elsewhere: it was moved or
+    copied to this path, and would pass for what was committed here.
+
+    Raises:
+        ManifestInvalid: `found` is not `expected`.
+    """
+    if found != expected:
+        raise ManifestInvalid(
+            "reading the manifest",
+            path,
+            found=f"field {name}: {found[:80]!r}",
+            expected=f"{expected[:80]!r}, where it lies",
+            hint="it is the manifest of another one",
+        )
+
+
 def present(pairs: Iterable[tuple[str, Any]]) -> Ordered:
     """The fields of a struct; those whose name ends with ``?`` are left out where they are empty,
     as Go's omitempty does."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.digests import sha256_hex
 from holdfast.errors import Conflict, Invalid, InvalidPath
 from holdfast.records import ObjectRef
+from holdfast.snapshotting.schema import check_place
 from holdfast.snapshotting.snapshot_id import is_readable, order
 from holdfast.store.paths import check_path
 from holdfast.volumes.blocks import BlockIndex
@@ -94,7 +95,10 @@ class VolumeForm:
         return encode_volume_manifest(manifest)
 
     def decode(self, data: bytes, path: str) -> VolumeManifest:
-        return decode_volume_manifest(data, path)
+        manifest = decode_volume_manifest(data, path)
+        check_place(path, "volume_id", manifest.volume_id, self._name)
+        check_place(path, "snapshot_id", manifest.snapshot_id, path.split("/")[-2])
+        return manifest
 
     def repeat(
         self,

@@ -1,0 +1,48 @@
+"""Datasets in the hands of people who mean harm, or of bad luck."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.datasets.dataset import Dataset
+from holdfast.datasets.reader import DatasetReader
+from holdfast.errors import ManifestInvalid
+from holdfast.store.memory import MemoryStore
+
+
+def plant(store, path, data):
+    """Put bytes in the place of a stored file."""
+    store._files.pop(path, None)
+    store.put(path, data)
+
+
+@pytest.mark.parametrize("options", [{}, {"layout": "flat"}, {"partition_by": "n"}], ids=str)
+@pytest.mark.parametrize("whose", ["of an older snapshot", "of another dataset"])
+def test_a_manifest_in_the_place_of_another_is_refused(options, whose):
+    store = MemoryStore()
+    ds = Dataset("d", store, **options)
+    old, new = ds.write([{"n": 1}]), ds.write([{"n": 2}])
+    if whose == "of another dataset":
+        old = Dataset("e", store, **options).write([{"n": 3}])
+    plant(store, new.manifest_path, store.get(old.manifest_path))
+    again = Dataset("d", store)
+    for use in (
+        again.read,
+        again.latest,
+        lambda: again.write([{"n": 4}]),
+        lambda: again.at(new.id),
+    ):
+        with pytest.raises(ManifestInvalid, match="it is the manifest of another one"):
+            use()
+    with pytest.raises(ManifestInvalid):
+        DatasetReader(store, ds.layout).get_manifest("d", new.id)
+    assert "manifest_invalid" in {getattr(step, "code", "") for step in again.verify()}
+
+
+def test_folders_whose_names_are_no_ids_are_no_snapshots():
+    store = MemoryStore()
+    ds = Dataset("d", store)
+    first = ds.write([{"n": 1}])
+    for name in ("x" * 201, "a\nb"):
+        plant(store, f"datasets/d/snapshots/{name}/manifest.json", b"{}")
+    assert [s.id for s in ds.snapshots()] == [first.id]
