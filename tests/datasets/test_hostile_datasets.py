@@ -6,8 +6,9 @@ import pytest
 
 from holdfast.datasets.dataset import Dataset
 from holdfast.datasets.reader import DatasetReader
-from holdfast.errors import ManifestInvalid
+from holdfast.errors import Invalid, ManifestInvalid
 from holdfast.store.memory import MemoryStore
+from runs_support import NoLeases
 
 
 def plant(store, path, data):
@@ -46,3 +47,24 @@ def test_folders_whose_names_are_no_ids_are_no_snapshots():
     for name in ("x" * 201, "a\nb"):
         plant(store, f"datasets/d/snapshots/{name}/manifest.json", b"{}")
     assert [s.id for s in ds.snapshots()] == [first.id]
+
+
+@pytest.mark.parametrize("kind", [MemoryStore, NoLeases])
+@pytest.mark.parametrize("first", [{}, {"partition_by": "n"}], ids=["default", "hive"])
+def test_a_dataset_that_is_opened_in_another_layout_is_not_forked(kind, first):
+    store = kind()
+    other = {"partition_by": "n"} if not first else {"layout": "default"}
+    # Both think that they make it: one of them comes first.
+    second = Dataset("d", store, codec="jsonl", dead_after=0.01, **other)
+    waiting = second.transaction()
+    waiting.stage([{"n": 2}])
+    written = Dataset("d", store, codec="jsonl", **first).write([{"n": 1}])
+    files = dict(store._files)
+    with pytest.raises(Invalid, match="layout, in which it is stored"):
+        waiting.commit()
+    wrong = Dataset("d", store, **other)
+    for use in (wrong.read, lambda: wrong.write([{"n": 2}]), wrong.latest):
+        with pytest.raises(Invalid, match="layout, in which it is stored"):
+            use()
+    assert store._files == files
+    assert Dataset("d", store).latest() == written

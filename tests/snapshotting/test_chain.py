@@ -60,6 +60,9 @@ class SmallPlaces:
     def manifest(self, id):
         return f"datasets/d/snapshots/{id}/manifest.json"
 
+    def check_gap(self, store, id):
+        pass
+
     def ids(self, store):
         folders, _ = store.children("datasets/d/snapshots")
         return sorted((f for f in folders if store.exists(self.manifest(f))), key=order)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from holdfast.datasets.layout import DEFAULT, FLAT, HIVE
 from holdfast.datasets.manifest import DatasetManifest, decode_manifest, encode_manifest
 from holdfast.datasets.partition import partition_of
 from holdfast.digests import sha256_hex
+from holdfast.errors import Invalid
 from holdfast.records import ObjectRef
 from holdfast.snapshotting.form import COLLECTED, HEALED
 from holdfast.snapshotting.schema import check_place
@@ -38,6 +40,19 @@ class DatasetPlaces:
 
     def manifest(self, id: str) -> str:
         return self.layout.manifest(self.name, id)
+
+    def check_gap(self, store: Store, id: str) -> None:
+        for other in (DEFAULT, HIVE, FLAT):
+            if other.name == self.layout.name or other.pointer(self.name) != self.pointer:
+                continue
+            if store.exists(other.manifest(self.name, id)):
+                raise Invalid(
+                    "opening",
+                    f"dataset {self.name}",
+                    found=f"the {self.layout.name} layout",
+                    expected=f"the {other.name} layout, in which it is stored",
+                    hint="open it without naming a layout, and the stored one is taken",
+                )
 
     def ids(self, store: Store) -> Sequence[str]:
         return self.layout.ids(store, self.name)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.datasets.draft import DatasetDraft
+from holdfast.datasets.form import DatasetPlaces
 from holdfast.datasets.layout import HIVE
 from holdfast.datasets.options import form_for
 from holdfast.datasets.output import Output
@@ -33,7 +34,9 @@ class SnapshotWriter:
         self.dataset = dataset
         self.chain = dataset.chain
         self.store = dataset.store
-        self.layout = dataset.layout
+        assert isinstance(self.chain.places, DatasetPlaces)
+        # Not asked for again: somebody may choose another one for a new dataset meanwhile.
+        self.layout = self.chain.places.layout
         self.folder = self.layout.dataset_folder(dataset.id)
 
     def write(

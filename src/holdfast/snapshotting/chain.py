@@ -135,6 +135,7 @@ class Chain(Generic[M]):
             settled = self._after_writers()
             if settled is not None:
                 return settled
+            self.places.check_gap(self.store, pointer.id)
         return self.scan() if last is None else self._anchored(last)
 
     def latest(self) -> Stored[M] | None:

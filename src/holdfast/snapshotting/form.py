@@ -66,6 +66,10 @@ class Places(Protocol):
     def manifest(self, id: str) -> str:
         """Path of the canonical manifest of a snapshot."""
 
+    def check_gap(self, store: Store, id: str) -> None:
+        """Called where the pointer names `id` and its manifest is not there. Raises `Invalid`
+        where it lies in another layout: what is written in this one would fork the history."""
+
     def ids(self, store: Store) -> Sequence[str]:
         """The ids that have a manifest, in `snapshot_id.order`. Lists: not for hot paths."""
 

@@ -33,7 +33,7 @@ def base_of(chain: Chain[M], pointer: Pointer) -> Stored[M] | None:
     found = _present(chain, pointer)
     if found is not None:
         return found
-    newest = chain.scan()
+    newest = _below_gap(chain, pointer)
     if not _is_dead(pointer, newest):
         return newest
     assert pointer.id is not None
@@ -49,7 +49,7 @@ def settled_base(chain: Chain[M]) -> tuple[Pointer, Stored[M] | None]:
         found = _present(chain, pointer)
         if found is not None:
             return pointer, found
-        newest = chain.scan()
+        newest = _below_gap(chain, pointer)
         if not _is_dead(pointer, newest):
             return pointer, newest
         assert pointer.id is not None
@@ -113,6 +113,13 @@ def _present(chain: Chain[M], pointer: Pointer) -> Stored[M] | None:
         return chain.load(pointer.id)
     except NotFound:
         return None
+
+
+def _below_gap(chain: Chain[M], pointer: Pointer) -> Stored[M] | None:
+    """The newest snapshot that is there, where the pointer leads to none."""
+    if pointer.id is not None:
+        chain.places.check_gap(chain.store, pointer.id)
+    return chain.scan()
 
 
 def _is_dead(pointer: Pointer, newest: Stored[M] | None) -> bool:

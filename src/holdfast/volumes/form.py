@@ -68,6 +68,9 @@ class VolumePlaces:
         """Path of a block's file."""
         return block_path(self.name, offset, length)
 
+    def check_gap(self, store: Store, id: str) -> None:
+        """There is one layout."""
+
     def ids(self, store: Store) -> Sequence[str]:
         start = len(self.folder) + 1
         ids = [
