@@ -1,7 +1,7 @@
 """Erasing rows by law (spec/datasets.md §9.7): files are rewritten without them, snapshots that
 named the old ones are replaced, and the old bytes are destroyed, their statistics included.
 
-The replacements are committed, the oldest first, each marked until the last, which replaces (or
+The replacements are committed, the oldest first, each marked but for the last, which replaces (or
 repeats) the latest snapshot. Then the record of the erasure is written, durable, and only then
 anything is deleted; from the record whoever comes next finishes what a crash cut off.
 """
@@ -33,9 +33,9 @@ from holdfast.datasets.snapshot import DatasetSnapshot
 from holdfast.datasets.tags import Tag, announce, read_tags, tag_path
 from holdfast.datasets.timestamps import TimeRange
 from holdfast.digests import sha256_hex
-from holdfast.errors import Conflict, Integrity, Invalid, NotFound, SnapshotConflict
+from holdfast.errors import Conflict, Integrity, Invalid, NotFound
 from holdfast.records import CommitRecord, NullSink, ObjectRef
-from holdfast.snapshotting.block_hashes import sidecar_path
+from holdfast.snapshotting.block_hashes import HASH, block_count, sidecar_path
 from holdfast.snapshotting.commit import Committer
 from holdfast.snapshotting.form import REPLACEMENT
 from holdfast.snapshotting.lineage import Lineage
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from holdfast.snapshotting.form import Stored
     from holdfast.store.protocol import Staged
 
-_TRIES = 100
+_ROUNDS = 100
 _LEASE_TIMEOUT = 120.0
 
 
@@ -129,7 +129,11 @@ def care(dataset: Dataset) -> Iterator[None]:
 
 
 class _Eraser:
-    """Commits the replacements of all snapshots that hold rows which match."""
+    """Commits the replacements of all snapshots that name files with rows which match.
+
+    Once the latest snapshot is replaced, whatever is committed on top of it names none of these
+    files; what was committed before that is looked at until nothing is left.
+    """
 
     def __init__(
         self, dataset: Dataset, where: pc.Expression | Callable[[Any], bool], reason: str
@@ -142,29 +146,25 @@ class _Eraser:
         self._placed: dict[str, FileRef] = {}
         self._gone: dict[str, ErasedFile] = {}
         self._replaced: dict[str, str] = {}
-        self._marked: list[str] = []
         self._hit: dict[str, Stored[DatasetManifest]] = {}
 
     def run(self) -> Erasure | None:
         """Commit the replacements and write the record; None: no row matches.
 
         Raises:
-            SnapshotConflict: other writers were faster again and again. What was committed of
-                the replacements stays, and is used when it is tried again.
+            Conflict: other writers were faster again and again. What was committed of the
+                replacements stays, and is used when it is tried again.
         """
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                self._replace()
+        for number in range(_ROUNDS):
+            if not self._round(grow=number == 0):
                 break
-            except SnapshotConflict:
-                if not tries_left:
-                    raise
-        missing = self._matcher.missing
-        if missing and not self._hit:
+        else:
+            raise Conflict("erasing rows of", f"dataset {self._dataset.id}")
+        if not self._hit and self._matcher.missing:
             raise Invalid(
                 "erasing rows of",
                 f"dataset {self._dataset.id}",
-                found=f"no file has the column {', '.join(sorted(missing))}",
+                found=f"no file has the column {', '.join(sorted(self._matcher.missing))}",
             )
         return self._record() if self._hit else None
 
@@ -174,102 +174,104 @@ class _Eraser:
             if file is not None and file.part is not None:
                 file.part.close()
 
-    def _replace(self) -> None:
+    def _round(self, *, grow: bool) -> bool:
+        """Look at every kept snapshot, and replace those that name such files, the latest one last;
+        whether something was committed, so that it has to be looked again.
+
+        `grow`: files that were not looked at yet are; later on, what others write while this runs
+        is newer than the erasure.
+        """
         dataset, chain = self._dataset, self._chain
+        newest = chain.newest()
         erasures = read_erasures(dataset.store, chain.places.folder)
         known = holdings(dataset, erasures)
-        newest = chain.newest()
         latest = chain.unmarked(newest)
         if newest is None or latest is None:
-            return
+            return False
         self._adopt(known.kept, erasures)
-        base = newest.id
-        for id in sorted(known.kept, key=erasures.position):
-            stored = chain.load(id)
-            if not self._touches(stored):
-                continue
-            self._hit[id] = stored
+        found = [chain.load(id) for id in sorted(known.kept, key=erasures.position)]
+        hit = [stored for stored in found if self._touches(stored, grow=grow)]
+        fresh = False
+        for stored in hit:
             if stored.manifest.mark not in ("", REPLACEMENT):
-                if id not in self._marked:
-                    self._marked.append(id)  # it repeats one that is replaced
-            elif id not in self._replaced and id != latest.id:
-                base = self._commit(stored, base, latest.id)
-        if latest.id in self._hit and latest.id not in self._replaced:
-            self._commit(latest, base, "")
-        elif base != newest.id or newest.manifest.mark == REPLACEMENT:
+                self._hit[stored.id] = stored  # it repeats one that is replaced
+            elif stored.id in self._replaced:
+                self._hit[stored.id] = stored
+            elif stored.id != latest.id:
+                self._commit(_ReplacementDraft(self, stored))
+                fresh = True
+        newest = chain.newest()
+        touched = self._touches(latest, grow=grow) and latest.id not in self._replaced
+        if touched or (newest is not None and newest.manifest.mark == REPLACEMENT):
             # Whoever takes the newest manifest for the latest content finds it there.
-            Committer(chain, CopyDraft(dataset), lineage=Lineage(message=self._reason)).run()
+            self._commit(_ReplacementDraft(self, None))
+            fresh = True
+        return fresh
 
     def _adopt(self, kept: set[str], erasures: Erasures) -> None:
         """Take over replacements that an erasure committed which was cut off before its record."""
         for id in kept:
-            manifest = self._chain.load(id).manifest
-            lineage = manifest.lineage
+            lineage = self._chain.load(id).manifest.lineage
             if lineage is not None and lineage.replaces and id not in erasures.originals:
                 self._replaced.setdefault(lineage.replaces, id)
 
-    def _touches(self, stored: Stored[DatasetManifest]) -> bool:
+    def _touches(self, stored: Stored[DatasetManifest], *, grow: bool = True) -> bool:
         """Whether a snapshot names a file with rows that match; all its files are looked at."""
         snapshot = DatasetSnapshot(self._dataset, stored)
         found = False
         for file in stored.manifest.files:
-            if file.path not in self._files:
+            if file.path not in self._files and grow:
                 self._files[file.path] = self._matcher.rewrite(snapshot, file)
                 if self._files[file.path] is not None:
-                    algorithm = stored.manifest.checksum_algorithm
-                    checksum = f"{algorithm}:{file.checksum}" if file.checksum else ""
-                    self._gone[file.path] = ErasedFile(file.path, file.size_bytes, checksum)
-                    if file.blocks_sha256:
-                        side = sidecar_path(file.path)
-                        self._gone[side] = ErasedFile(side, 0, f"sha256:{file.blocks_sha256}")
-            found = found or self._files[file.path] is not None
+                    self._goes(file, stored.manifest.checksum_algorithm)
+            found = found or self._files.get(file.path) is not None
         return found
 
-    def _commit(self, original: Stored[DatasetManifest], base: str, real: str) -> str:
-        """Commit the replacement of one snapshot on top of `base`; its id."""
-        fresh = [
-            file.path
-            for file in original.manifest.files
-            if file.path not in self._placed and self._part(file.path) is not None
-        ]
-        files = original.manifest.files
-        erased = sum(f.erased for f in map(self._files.get, {f.path for f in files}) if f)
-        draft = _ReplacementDraft(
-            self._dataset,
-            original,
-            base=base,
-            real=real,
-            files=self._rewritten(original),
-            parts=self._parts(fresh),
-            rows=original.manifest.row_count - erased,
-        )
-        lineage = original.manifest.lineage
-        again = Lineage(
-            message=self._reason,
-            run=None if lineage is None else lineage.run,
-            inputs=() if lineage is None else lineage.inputs,
-        )
-        stored = Committer(self._chain, draft, lineage=again).run()
-        self._placed.update(zip(fresh, draft.references(stored.id), strict=True))
-        self._replaced[original.id] = stored.id
-        return stored.id
+    def _goes(self, file: FileRef, algorithm: str) -> None:
+        checksum = f"{algorithm}:{file.checksum}" if file.checksum else ""
+        self._gone[file.path] = ErasedFile(file.path, file.size_bytes, checksum)
+        if file.blocks_sha256:
+            side = sidecar_path(file.path)
+            size = block_count(file.size_bytes) * HASH
+            self._gone[side] = ErasedFile(side, size, f"sha256:{file.blocks_sha256}")
 
-    def _part(self, path: str) -> Part | None:
-        file = self._files[path]
-        return None if file is None else file.part
+    def _commit(self, draft: _ReplacementDraft) -> None:
+        stored = Committer(self._chain, draft, lineage=Lineage(message=self._reason)).run()
+        if draft.original is not None:
+            self._placed.update(draft.placed(stored.id))
+            self._replaced[draft.original.id] = stored.id
 
-    def _parts(self, paths: Sequence[str]) -> list[Part]:
-        return [part for part in map(self._part, paths) if part is not None]
+    # What the drafts ask
 
-    def _rewritten(self, original: Stored[DatasetManifest]) -> list[FileRef]:
-        """The files that the replacement names and that are there already."""
-        out = []
-        for file in original.manifest.files:
-            if self._files[file.path] is None:
-                out.append(file)
-            elif file.path in self._placed:
-                out.append(self._placed[file.path])
-        return out
+    @property
+    def dataset(self) -> Dataset:
+        return self._dataset
+
+    def content(self, base: Stored[DatasetManifest] | None) -> Stored[DatasetManifest] | None:
+        """The latest snapshot, where `base` is the newest."""
+        return self._chain.unmarked(base)
+
+    def needs_replacing(self, latest: Stored[DatasetManifest]) -> bool:
+        """Whether the latest snapshot names a file with rows that match."""
+        return self._touches(latest)
+
+    def left(self, original: DatasetManifest) -> tuple[list[FileRef], list[tuple[str, Part]], int]:
+        """What is left of a snapshot: files that are there, those to be published (with the paths
+        of what they stand for), and the number of its rows."""
+        there: list[FileRef] = []
+        fresh: list[tuple[str, Part]] = []
+        rows = original.row_count
+        for file in original.files:
+            rewritten = self._files.get(file.path)
+            if rewritten is None:
+                there.append(file)
+                continue
+            rows -= rewritten.erased
+            if file.path in self._placed:
+                there.append(self._placed[file.path])
+            elif rewritten.part is not None:
+                fresh.append((file.path, rewritten.part))
+        return there, fresh, rows
 
     def _record(self) -> Erasure:
         """Write the record, durable, before anything is deleted."""
@@ -307,9 +309,9 @@ class _Eraser:
     def _instead(self, stored: Stored[DatasetManifest]) -> str:
         """Id of what stands in for a snapshot; for a marked one that of what it repeated."""
         lineage = stored.manifest.lineage
-        if stored.id in self._marked:
-            return self._replaced.get("" if lineage is None else lineage.real, "")
-        return self._replaced[stored.id]
+        if stored.manifest.mark in ("", REPLACEMENT):
+            return self._replaced[stored.id]
+        return self._replaced.get("" if lineage is None else lineage.real, "")
 
     def _created_at(self, stored: Stored[DatasetManifest]) -> str:
         """When the content was committed: of a replacement, when its original was."""
@@ -320,65 +322,82 @@ class _Eraser:
 
 
 class _ReplacementDraft:
-    """A snapshot that holds what is left of another one."""
+    """A snapshot that holds what is left of another one.
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        original: Stored[DatasetManifest],
-        *,
-        base: str,
-        real: str,
-        files: list[FileRef],
-        parts: list[Part],
-        rows: int,
-    ) -> None:
-        manifest = original.manifest
-        self._original = original
-        self._base = base
-        self._real = real
-        self._files = files
-        self._rows = rows
-        components = Components(
-            codec=manifest.codec,
-            compressor=manifest.compressor,
-            partitioner=manifest.partitioner,
-            checksum=manifest.checksum_algorithm,
-        )
-        self._draft = DatasetDraft(
-            dataset.store, dataset.layout, dataset.id, components, manifest.metadata, parts,
-            TimeRange(),
-        )  # fmt: skip
+    Args:
+        original: that one, marked then; None: whichever is the latest when it is committed (one
+            that names no such file is repeated).
+    """
+
+    def __init__(self, eraser: _Eraser, original: Stored[DatasetManifest] | None) -> None:
+        self._eraser = eraser
+        self._chosen = original
+        self.original = original
+        self._draft: DatasetDraft | None = None
+        self._fresh: list[str] = []
 
     def paths(self, id: str) -> Sequence[str]:
-        return self._draft.paths(id)
+        return () if self._draft is None else self._draft.paths(id)
 
     def publish(self, id: str, along: Sequence[Staged] = ()) -> None:
-        self._draft.publish(id, along)
+        if self._draft is None:
+            self._eraser.dataset.store.publish_many((), along=along)
+        else:
+            self._draft.publish(id, along)
 
-    def references(self, id: str) -> list[FileRef]:
-        """The manifest's entries of the parts, in their order."""
-        return self._draft.references(id)
+    def placed(self, id: str) -> Iterator[tuple[str, FileRef]]:
+        """For each file that was published: the path of what it stands for, and its entry."""
+        if self._draft is not None:
+            yield from zip(self._fresh, self._draft.references(id), strict=True)
 
     def manifest(
         self, id: str, base: Stored[DatasetManifest] | None, created_at: str, lineage: Lineage
     ) -> DatasetManifest:
-        if base is None or base.id != self._base:
-            # What somebody committed meanwhile may hold such rows too: it is looked at first.
-            raise SnapshotConflict("erasing rows", found="another snapshot", expected=self._base)
+        eraser = self._eraser
+        latest = eraser.content(base)
+        self.original = self._chosen
+        if self._chosen is None and latest is not None and eraser.needs_replacing(latest):
+            self.original = latest
+        if self.original is None:
+            self._draft = None
+            copy = CopyDraft(eraser.dataset)
+            return copy.manifest(id, base, created_at, lineage)
+        original = self.original.manifest
+        files, fresh, rows = eraser.left(original)
+        self._fresh = [path for path, _ in fresh]
+        self._draft = _draft_of(eraser.dataset, original, [part for _, part in fresh])
         made = self._draft.manifest(id, base, created_at, lineage)
-        files = tuple(sorted((*made.files, *self._files), key=lambda f: f.path.encode()))
+        was = original.lineage or Lineage()
+        marked = self._chosen is not None
         return replace(
             made,
-            files=files,
-            row_count=self._rows,
+            files=tuple(sorted((*made.files, *files), key=lambda f: f.path.encode())),
+            row_count=rows,
             # The times of rows that are erased must not stay, and those of the others are not
             # stored: there are none.
             min_timestamp="",
             max_timestamp="",
-            mark=REPLACEMENT if self._real else "",
-            lineage=replace(lineage, real=self._real, replaces=self._original.id),
+            mark=REPLACEMENT if marked else "",
+            lineage=replace(
+                lineage,
+                run=was.run,
+                inputs=was.inputs,
+                real=latest.id if marked and latest is not None else "",
+                replaces=self.original.id,
+            ),
         )
+
+
+def _draft_of(dataset: Dataset, like: DatasetManifest, parts: list[Part]) -> DatasetDraft:
+    components = Components(
+        codec=like.codec,
+        compressor=like.compressor,
+        partitioner=like.partitioner,
+        checksum=like.checksum_algorithm,
+    )
+    return DatasetDraft(
+        dataset.store, dataset.layout, dataset.id, components, like.metadata, parts, TimeRange()
+    )
 
 
 def _announce(dataset: Dataset, record: Erasure) -> None:
