@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import holdfast
 from care_support import STORES, SetClock, dataset, store_of, write_days
 from holdfast.datasets.dataset import Dataset
 from holdfast.errors import Denied, Invalid, NotFound, Unsupported
+from holdfast.ledger.ledger import Ledger
 from holdfast.records import Checked, Finding, Severity
 from holdfast.repository import init
 from holdfast.repository import open as open_repository
@@ -387,3 +390,58 @@ def test_a_dataset_of_another_process_is_cared_for_on_a_bare_store(tmp_path):
     ds = Dataset("d", FileSystemStore(tmp_path))
     assert findings(ds) == []
     assert ds.collect().removed == []
+
+
+@pytest.mark.parametrize("kind", ["files", "no leases"])
+def test_writers_retention_collections_and_erasures_at_once_lose_nothing(kind, tmp_path):
+    store = store_of(kind, tmp_path)
+
+    def fresh():
+        sink = Ledger(store)
+        return Dataset("d", store, codec="jsonl", sink=sink, author="tester", dead_after=60.0)
+
+    fresh().write([{"k": "start"}])
+    written: list[str] = []
+    failed: list[BaseException] = []
+    writing = threading.Event()
+
+    def write(name):
+        ds = fresh()
+        for n in range(12):
+            ds.append([{"k": f"{name}-{n}"}, {"k": "secret"}][: 1 + (n % 4 == 0)])
+            written.append(f"{name}-{n}")
+
+    def collect():
+        ds = fresh()
+        while not writing.is_set():
+            ds.apply_retention(keep_last=4)
+            ds.collect()
+
+    def erase():
+        ds = fresh()
+        while not writing.is_set():
+            ds.erase_rows(lambda row: row["k"] == "secret", "law")
+
+    def guarded(work, *args):
+        try:
+            work(*args)
+        except BaseException as error:
+            failed.append(error)
+
+    writers = [threading.Thread(target=guarded, args=(write, name)) for name in "ab"]
+    others = [threading.Thread(target=guarded, args=(work,)) for work in (collect, erase)]
+    for thread in (*writers, *others):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    writing.set()
+    for thread in others:
+        thread.join()
+    assert failed == []
+    ds = fresh()
+    ds.erase_rows(lambda row: row["k"] == "secret", "law")
+    assert sorted(row["k"] for row in ds.read()) == sorted(["start", *written])
+    assert len(written) == 24
+    assert all(s.read() is not None for s in ds.snapshots())
+    assert complaints(findings(ds)) == []
+    assert not [e for e in store.list("datasets") if b"secret" in store.get(e.path)]
