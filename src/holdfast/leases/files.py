@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-_FIRST_PAUSE = 0.001
+_FIRST_PAUSE = 0.0005
+_SHORT_PAUSE = 0.002
+_SHORT_TIME = 0.5
 _LONGEST_PAUSE = 0.05
 _MAX_HOLDER = 4096
 # O_NONBLOCK: a pipe that somebody put there must not make us wait for its writer.
@@ -87,10 +89,13 @@ class OsLockCalls:
 
 
 def _pauses() -> Iterator[float]:
-    pause = _FIRST_PAUSE
+    """Seconds between two tries. Most leases are held for milliseconds: who slept much longer than
+    that would leave them idle."""
+    pause, waited = _FIRST_PAUSE, 0.0
     while True:
         yield pause
-        pause = min(2 * pause, _LONGEST_PAUSE)
+        waited += pause
+        pause = min(2 * pause, _SHORT_PAUSE if waited < _SHORT_TIME else _LONGEST_PAUSE)
 
 
 def _wait(

@@ -96,7 +96,9 @@ class Committer(Generic[M]):
             staged.write(data)
             try:
                 self._draft.publish(id, along=(staged,))
-                chain.store.compare_and_swap(chain.places.pointer, pointer.data, id.encode())
+                chain.store.compare_and_swap(
+                    chain.places.pointer, pointer.data, id.encode(), leased=True
+                )
             except PathExists:
                 raise  # what is there may be another's
             except BaseException:

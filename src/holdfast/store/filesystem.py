@@ -10,6 +10,7 @@ import builtins
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -207,9 +208,11 @@ class FileSystemStore:
             except NotFound:
                 self.folders.forget(folder)
 
-    def compare_and_swap(self, path: str, expected: bytes | None, replacement: bytes) -> None:
+    def compare_and_swap(
+        self, path: str, expected: bytes | None, replacement: bytes, *, leased: bool = False
+    ) -> None:
         full, folder = self._for_writing(path)
-        with self._swap_lease(path):
+        with nullcontext() if leased else self._swap_lease(path):
             try:
                 if expected is None:
                     create_file(self.calls, full, replacement, token=self._token)

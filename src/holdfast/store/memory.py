@@ -94,7 +94,9 @@ class MemoryStore:
                     if not self._folders[folder]:
                         del self._folders[folder]
 
-    def compare_and_swap(self, path: str, expected: bytes | None, replacement: bytes) -> None:
+    def compare_and_swap(
+        self, path: str, expected: bytes | None, replacement: bytes, *, leased: bool = False
+    ) -> None:
         check_path(path)
         with self._lock:
             found = self._files.get(path)

@@ -236,7 +236,9 @@ class ObjectStore:
         """Remove the file; nothing happens when it is not there."""
         self._requests.delete(self._location.key(path))
 
-    def compare_and_swap(self, path: str, expected: bytes | None, replacement: bytes) -> None:
+    def compare_and_swap(
+        self, path: str, expected: bytes | None, replacement: bytes, *, leased: bool = False
+    ) -> None:
         """Replace the content `expected` (None: absent) of `path`, durable on return.
 
         Raises:
