@@ -361,14 +361,14 @@ def test_a_damaged_file_stops_it_before_anything_is_written(store):
 
 
 def test_writers_at_the_same_time_lose_nothing(store, monkeypatch):
-    from holdfast.datasets.erase import _Eraser
+    from holdfast.datasets.replacing import Eraser
 
     ds, clock = dataset(store, codec="jsonl")
     ds.write(rows(SECRET, "Ada"))
     ds.append(rows("Grace"))
     other, _ = dataset(store, codec="jsonl", clock=clock)
     appended = []
-    commit, touches = _Eraser._commit, _Eraser._touches
+    commit, touches = Eraser._commit, Eraser._touches
 
     def append():
         if len(appended) < 6:
@@ -386,8 +386,8 @@ def test_writers_at_the_same_time_lose_nothing(store, monkeypatch):
             append()
         return found
 
-    monkeypatch.setattr(_Eraser, "_commit", overtaken_commit)
-    monkeypatch.setattr(_Eraser, "_touches", overtaken_look)
+    monkeypatch.setattr(Eraser, "_commit", overtaken_commit)
+    monkeypatch.setattr(Eraser, "_touches", overtaken_look)
     ds.erase_rows(HIT, "law")
     monkeypatch.undo()
     assert len(appended) == 6
