@@ -441,6 +441,8 @@ def test_halves_of_surrogate_pairs_mean_the_replacement_character() -> None:
 def test_minus_zero_is_a_float_wherever_it_stands() -> None:
     (row,) = decoded(b'{"a":-0,"b":[-0 ,-0.0,0],"c":"-0","d":10,"e":"x-0,"}\n')
     assert exact(row) == exact({"a": -0.0, "b": [-0.0, -0.0, 0], "c": "-0", "d": 10, "e": "x-0,"})
+    for data in (b"-0\n", b"1\n-0\n", b"1\n -0\n", b"1\r\n\t-0\r\n", b'{"a":-0}\n', b"[1,-0]\n"):
+        assert "-0.0" in repr(decoded(data)), data
 
 
 def test_empty_lines_are_skipped_and_one_carriage_return_is_dropped() -> None:

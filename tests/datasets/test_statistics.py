@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.datasets import row_statistics
@@ -222,6 +222,7 @@ _ALIKE = st.sampled_from(
 ).flatmap(lambda values: st.lists(values | st.none(), min_size=1, max_size=12))
 
 
+@settings(deadline=None)
 @given(st.lists(_ALIKE, min_size=1, max_size=3))
 def test_statistics_of_rows_do_not_depend_on_who_looked_at_the_values(pieces):
     chunks = [[{"a": value} for value in piece] for piece in pieces]
@@ -262,6 +263,7 @@ _VALUES = st.one_of(
 _ROWS = st.lists(st.dictionaries(st.sampled_from("abc"), _VALUES), max_size=5)
 
 
+@settings(deadline=None)
 @given(st.lists(_ROWS, max_size=4))
 def test_statistics_of_rows_are_true(chunks):
     rows = [row for chunk in chunks for row in chunk]

@@ -39,7 +39,8 @@ class _Found:
             common order.
         nulls: how many are null.
         low, high: the bounds; None where there is none.
-        distinct: the different values; None where there are too many, or nobody asked.
+        distinct: the different values, those of before left out or not; None where there are too
+            many, or nobody asked.
     """
 
     form: str
@@ -69,7 +70,12 @@ class _Column:
         if self.kind == "mixed":
             self.nulls += sum(value is None for value in values)
             return
-        self.add(_look(values, counted=self.countable, text=self.kind == "text"))
+        if self.countable and (self.kind == "text" or type(values[0]) is str):
+            found = _few_texts(values, self.distinct)
+            if found is not None:
+                self.add(found)
+                return
+        self.add(_look(values, counted=self.countable))
 
     def add(self, found: _Found) -> None:
         """Take in what more rows hold; of equal bounds the first stays."""
@@ -96,6 +102,8 @@ class _Column:
         # Integers, and then floats: the same number may be among both.
         if found.distinct is not None and self.form in ("", found.form):
             self.form = found.form
+            if found.distinct <= self.distinct:
+                return
             self.distinct |= found.distinct
             if len(self.distinct) <= MOST_DISTINCT and self._size() <= DISTINCT_BYTES:
                 return
@@ -120,13 +128,13 @@ def _short(text: str) -> str | None:
     return text if len(text.encode()) <= LONGEST_TEXT else None
 
 
-def _look(values: Sequence[Any], *, counted: bool, text: bool) -> _Found:
-    """What `values` are. `counted`: the different ones are asked for; `text`: such were seen."""
-    if counted and (text or type(values[0]) is str):
-        found = _few_texts(values)
-        if found is not None:
-            return found
+def _look(values: Sequence[Any], *, counted: bool) -> _Found:
+    """What `values` are. `counted`: the different ones are asked for."""
     if len(values) > _FEW:
+        if not counted and type(values[0]) is int:
+            found = _many_integers(values)
+            if found is not None:
+                return found
         return _by_arrow(values, counted=counted)
     kinds = set(map(type, values))
     nulls = 0
@@ -153,22 +161,24 @@ def _look(values: Sequence[Any], *, counted: bool, text: bool) -> _Found:
     return found
 
 
-def _few_texts(values: Sequence[Any]) -> _Found | None:
-    """For values that may be text; None where they are not, or too many are different."""
+def _few_texts(values: Sequence[Any], known: set[Any]) -> _Found | None:
+    """For values that may be text; None where they are not, or too many are different. Those that
+    are among the `known` texts tell nothing new."""
     try:
         distinct = set(values)
     except TypeError:
         return None
     if len(distinct) > MOST_DISTINCT + 1 and len(values) > _FEW:
         return None
-    # An object that is equal to a text in the set, and not there itself, is written like it.
-    kinds = set(map(type, distinct))
+    distinct -= known
     nulls = 0
-    if _NONE in kinds:
-        kinds.discard(_NONE)
+    if None in distinct:
         distinct.discard(None)
         nulls = sum(value is None for value in values)
-    return _texts(distinct, nulls, distinct) if kinds == {str} else None
+    if not distinct:
+        return _Found("null" if nulls == len(values) else "string", nulls, distinct=distinct)
+    # An object that is equal to a text in the set, and not there itself, is written like it.
+    return _texts(distinct, nulls, distinct) if set(map(type, distinct)) == {str} else None
 
 
 def _texts(values: Iterable[str], nulls: int, distinct: set[str] | None) -> _Found:
@@ -187,6 +197,19 @@ def _integers(values: Sequence[int], nulls: int, *, counted: bool) -> _Found:
     if not -(2**63) <= low <= high < 2**63:
         return _Found("", nulls)  # Arrow has no such integers either
     return _Found("int64", nulls, low, high, set(values) if counted else None)
+
+
+def _many_integers(values: Sequence[Any]) -> _Found | None:
+    """The bounds of integers of 64 bits; None for anything else."""
+    import numpy as np
+
+    if set(map(type, values)) != {int}:
+        return None
+    try:
+        array = np.fromiter(values, np.int64, len(values))
+    except OverflowError:
+        return None
+    return _Found("int64", 0, int(array.min()), int(array.max()))
 
 
 def _floats(values: Iterable[float]) -> set[Any]:

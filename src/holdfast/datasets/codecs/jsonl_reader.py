@@ -18,7 +18,8 @@ BLOCK = 1 << 18
 """Bytes of lines that are decoded at once. Larger ones make the collector of cycles work more."""
 
 LIKE_A_TIME = re.compile(rb"T\d\d:\d\d:\d\d")
-_NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
+# Where a value can begin; in text too, but "user-0" is no reason to read lines one by one.
+_NEGATIVE_ZERO = re.compile(rb"-0(?<![^:,\[\s]-0)(?![0-9.eE])")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE = re.compile(rb"\\(?:(u[dD][89abAB]..\\u[dD][c-fC-F]..)|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
 _AT_BYTE = re.compile(r"\(byte (\d+)\)\Z")
