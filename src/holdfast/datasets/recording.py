@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.datasets.output import Output, Part
 from holdfast.datasets.partition import partition_chunk
-from holdfast.errors import Unsupported
+from holdfast.errors import Invalid, Unsupported
 
 if TYPE_CHECKING:
     from holdfast.datasets.codecs.protocol import Chunk, Encoder
@@ -111,7 +111,22 @@ class Recorder:
 
 
 def raw_part(store: Store, folder: str, form: Form, data: Any) -> Part:
-    """A part with raw bytes: a bytes-like object, or a binary file that is read to its end."""
+    """A part with raw bytes: a bytes-like object, or a binary file that is read to its end.
+
+    Raises:
+        Invalid: neither of the two.
+    """
+    if not hasattr(data, "read"):
+        try:
+            memoryview(data)
+        except TypeError:
+            raise Invalid(
+                "writing a blob in",
+                folder,
+                found=f"a {type(data).__name__}",
+                expected="bytes, or a binary file",
+                hint="a raw dataset takes no records; name a codec for them",
+            ) from None
     output = Output(store, folder, form.compressor, form.checksum)
     try:
         if hasattr(data, "read"):
