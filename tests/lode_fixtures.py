@@ -33,7 +33,8 @@ def case_names() -> list[str]:
 @cache
 def expected(case: str) -> dict[str, Any]:
     """What the original did and read; wrappers as they are."""
-    return json.loads((LODE / case / "expected.json").read_text("utf-8"))
+    text = (LODE / case / "expected.json").read_text("utf-8")
+    return json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
 
 
 @cache

@@ -99,6 +99,7 @@ class _Checker:
         self.crashed = crashed
         self.out = Checked()
         self.named = set()
+        self.rows = {}
 
     def run(self):
         models = defaultdict(list)
@@ -242,23 +243,25 @@ class _Checker:
         data = self.stored(manifest, value, file, file["size_bytes"], ours)
         if data is None:
             return 0
-        first_time = (path, "payload") not in self.named
-        self.named.add((path, "payload"))
-        codec = value.get("codec")
+        if path not in self.rows:
+            # Files of a parent that an append repeats are decoded once.
+            self.rows[path] = self.payload(path, value, file, partition, data, ours)
+        return self.rows[path]
+
+    def payload(self, path, value, file, partition, data, ours):
+        codec, compressor = value.get("codec"), value["compressor"]
+        self.out.seen[codec or "raw"] += 1
+        self.out.seen[compressor] += 1
         try:
-            payload = self.decompressed(path, value["compressor"], data)
+            payload = self.decompressed(path, compressor, data)
             rows, problems = check_payload(
-                codec, payload, file.get("stats"), partition,
-                portable=self.portable, ours=ours,
-            )  # fmt: skip
+                codec, payload, file.get("stats"), partition, portable=self.portable, ours=ours
+            )
         except Exception as error:
             self.wrong(path, f"unreadable: {error!r}")
             return 0
-        if first_time:
-            self.out.seen[codec or "raw"] += 1
-            self.out.seen[value["compressor"]] += 1
-            for problem in problems:
-                self.wrong(path, problem)
+        for problem in problems:
+            self.wrong(path, problem)
         return rows
 
     def stored(self, manifest, value, file, size, ours):

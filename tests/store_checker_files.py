@@ -74,8 +74,9 @@ def line_of(value, sort=True):
         return "[" + ",".join(line_of(item, sort) for item in value) + "]"
     if isinstance(value, str):
         text = json.dumps(value, ensure_ascii=False)
-        text = re.sub(r"(?<!\\)((?:\\\\)*)\\b", r"\1\\u0008", text)
-        text = re.sub(r"(?<!\\)((?:\\\\)*)\\f", r"\1\\u000c", text)
+        if "\b" in value or "\f" in value:
+            text = re.sub(r"(?<!\\)((?:\\\\)*)\\b", r"\1\\u0008", text)
+            text = re.sub(r"(?<!\\)((?:\\\\)*)\\f", r"\1\\u000c", text)
         for c in "<>&\u2028\u2029":
             text = text.replace(c, f"\\u{ord(c):04x}")
         return text
