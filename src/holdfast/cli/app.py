@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, cast
 
 import typer
 
-from holdfast.cli import (
-    artifacts,
-    dataset,
-    dataset_read,
-    dataset_upkeep,
-    export,
-    files,
-    history,
-    intake,
-    setup,
-    upkeep,
-    volume,
-    volume_read,
-)
+from holdfast.cli import artifacts, export, files, history, intake, setup, upkeep
 from holdfast.cli.groups import group
 from holdfast.cli.session import (
     DebugOption,
@@ -58,38 +45,20 @@ _ORDER = [
     "export-log",
 ]
 """As the help lists them: the way of a newcomer, then the rest."""
-_DATASET = [
-    "create",
-    "write",
-    "read",
-    "log",
-    "diff",
-    "scan",
-    "export",
-    "tag",
-    "list",
-    "expire",
-    "retention",
-    "erase-rows",
-]
-_VOLUME = ["create", "stage", "commit", "read", "map", "resume", "log", "list"]
-_GROUPS: dict[str, tuple[str, list[str], tuple[dict[str, Any], ...]]] = {
-    "dataset": (
-        "Tables and blobs, as immutable snapshots.",
-        _DATASET,
-        (dataset.COMMANDS, dataset_read.COMMANDS, dataset_upkeep.COMMANDS),
-    ),
-    "volume": (
-        "Sparse spaces of bytes, written once, range by range.",
-        _VOLUME,
-        (volume.COMMANDS, volume_read.COMMANDS),
-    ),
+_GROUPS = {
+    "dataset": "Tables and blobs, as immutable snapshots.",
+    "volume": "Sparse spaces of bytes, written once, range by range.",
 }
 _EPILOG = "Every command takes -R, --json and --debug; `holdfast COMMAND --help` tells the rest."
 
 
-def build() -> Callable[..., Any]:
-    """The command line as a callable of click's kind."""
+def build(words: Sequence[str] | None = None) -> Callable[..., Any]:
+    """The command line as a callable of click's kind.
+
+    Args:
+        words: of the command line; a group that is not among them is made without its commands,
+            which nobody will see. None: all are made.
+    """
     app = typer.Typer(
         name="holdfast",
         help=_HELP,
@@ -104,15 +73,47 @@ def build() -> Callable[..., Any]:
         found |= module.COMMANDS
     for name in _ORDER:
         if name in _GROUPS:
-            text, order, parts = _GROUPS[name]
-            known = {k: v for part in parts for k, v in part.items()}
-            app.add_typer(group({k: known[k] for k in order}, text), name=name)
+            commands = {} if words is not None and name not in words else _commands_of(name)
+            app.add_typer(group(commands, _GROUPS[name]), name=name)
         else:
             app.command(name)(command(found[name]))
     made: Any = typer.main.get_command(app)
     # Groups come last in typer's own order.
     made.commands = {name: made.commands[name] for name in _ORDER}
     return cast(Callable[..., Any], made)
+
+
+def _commands_of(name: str) -> dict[str, Callable[..., int | None]]:
+    """The commands of a group, as its help lists them."""
+    if name == "dataset":
+        from holdfast.cli import dataset, dataset_read, dataset_upkeep
+
+        return {
+            "create": dataset.create,
+            "write": dataset.write,
+            "read": dataset_read.read,
+            "log": dataset.log,
+            "diff": dataset_upkeep.diff,
+            "scan": dataset_read.scan,
+            "export": dataset_read.export,
+            "tag": dataset.tag,
+            "list": dataset.list_,
+            "expire": dataset_upkeep.expire,
+            "retention": dataset_upkeep.retention,
+            "erase-rows": dataset_upkeep.erase_rows,
+        }
+    from holdfast.cli import volume, volume_read
+
+    return {
+        "create": volume.create,
+        "stage": volume.stage,
+        "commit": volume.commit,
+        "read": volume_read.read,
+        "map": volume_read.map_,
+        "resume": volume.resume,
+        "log": volume.log,
+        "list": volume.list_,
+    }
 
 
 def _version(asked: bool) -> None:

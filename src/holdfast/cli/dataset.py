@@ -139,7 +139,7 @@ def write(
     named = format_of(file, form)
     with session.open() as repo:
         latest = latest_of(repo.dataset(name))
-        if named is None and latest is not None and not latest.manifest.codec:
+        if form is None and latest is not None and not latest.manifest.codec:
             named = "raw"
         setup = Setup() if latest is None else setup_in(latest.metadata)
         setup = Setup(setup.keys, setup.fields if fields is None else fields)
@@ -343,6 +343,3 @@ def existing(repo: Repository, name: str) -> Dataset:
             found=f"the datasets here are: {listed or 'none'}",
         )
     return dataset
-
-
-COMMANDS = {"create": create, "write": write, "log": log, "tag": tag, "list": list_}

@@ -34,7 +34,7 @@ _COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 _MAGIC = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrow"))
 _HEAD = 8
 _PIECE = 1 << 20
-_BLOCK = 16 << 20
+_BLOCK = 4 << 20
 """Bytes of CSV from whose beginning the types of columns are found out."""
 _ROWS = 65_536
 CODECS = {

@@ -279,6 +279,3 @@ def _by_partition(selection: Selection) -> Iterator[tuple[str, Any]]:
 
     for file in selection.snapshot.files:
         yield partition_of(file.path), file
-
-
-COMMANDS = {"read": read, "scan": scan, "export": export}

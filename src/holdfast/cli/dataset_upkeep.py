@@ -233,11 +233,3 @@ def erase_rows(
         for old, new in report.replacements.items():
             session.out.line(f"{old} -> {new}")
         session.next(f"dataset log {name}")
-
-
-COMMANDS = {
-    "diff": diff,
-    "expire": expire,
-    "retention": retention,
-    "erase-rows": erase_rows,
-}

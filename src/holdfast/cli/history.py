@@ -137,6 +137,10 @@ def show(
         session.next(f"get sha256:{fields['sha256']} -o FILE")
     elif kind == "commit" and fields["model"] == "run":
         session.next(f"ls --run {fields['id']}")
+    elif kind == "commit" and fields["model"] in ("dataset", "volume"):
+        # Tags and the making of volumes are kept as NAME/what.
+        name = shlex.quote(fields["name"].partition("/")[0])
+        session.next(f"{fields['model']} log {name}")
     elif kind == "artifact":
         session.next(f"get {fields['reference']} -o FILE")
 

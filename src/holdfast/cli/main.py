@@ -72,7 +72,9 @@ def _run_command(argv: Sequence[str]) -> int:
     # click's own classes: newer typers carry click inside, so the way to them is through typer.
     click_error: Any = typer.BadParameter.__mro__[2]
     try:
-        result = build()(args=list(argv), prog_name="holdfast", standalone_mode=False)
+        # Completion does not have its words here.
+        words = None if "_HOLDFAST_COMPLETE" in os.environ else argv
+        result = build(words)(args=list(argv), prog_name="holdfast", standalone_mode=False)
     except click_error as error:
         raise _usage_error(error) from None
     except typer.Exit as error:

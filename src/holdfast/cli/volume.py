@@ -309,13 +309,3 @@ def list_(session: Session) -> None:
         ],
     )
     session.next(f"volume map {found[0][0]}")
-
-
-COMMANDS = {
-    "create": create,
-    "stage": stage,
-    "commit": commit,
-    "resume": resume,
-    "log": log,
-    "list": list_,
-}

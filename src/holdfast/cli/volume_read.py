@@ -168,6 +168,3 @@ def _list_ranges(
     )
     if len(ranges) > _LISTED:
         session.out.line(f"and {len(ranges) - _LISTED:,} more; --json has all")
-
-
-COMMANDS = {"read": read, "map": map_}
