@@ -8,7 +8,7 @@ from holdfast.datasets.dataset import Dataset
 from holdfast.datasets.reader import DatasetReader
 from holdfast.errors import Invalid, ManifestInvalid
 from holdfast.store.memory import MemoryStore
-from runs_support import NoLeases
+from runs_support import Commits, NoLeases
 
 
 def plant(store, path, data):
@@ -68,3 +68,31 @@ def test_a_dataset_that_is_opened_in_another_layout_is_not_forked(kind, first):
             use()
     assert store._files == files
     assert Dataset("d", store).latest() == written
+
+
+def test_metadata_that_the_caller_changes_later_stay_as_they_were_committed():
+    store = MemoryStore()
+    ds = Dataset("d", store)
+    theirs = {"tags": ["a"], "raw": b"x"}
+    stream = ds.stream_write_records(theirs)
+    written = ds.write([{"n": 1}], theirs)
+    theirs["tags"].append("b")
+    stream.commit()
+    assert written.metadata == Dataset("d", store).at(written.id).metadata
+    assert written.metadata == stream.snapshot.metadata == {"tags": ["a"], "raw": "eA=="}
+
+
+class Strict(Commits):
+    """A sink that takes what the ledger takes."""
+
+    def commit(self, record, *, since=0):
+        record.to_bytes()
+        return super().commit(record, since=since)
+
+
+def test_text_that_is_no_unicode_is_committed_as_it_reads_back():
+    store = MemoryStore()
+    ds = Dataset("d", store, sink=Strict(), author="\udcff")
+    written = ds.write([{"n": 1}], message="a\ud800", run="\ud800")
+    assert written.message == Dataset("d", store).latest().message == "a\ufffd"
+    assert ds.write([{"n": 2}]).parent == written.id

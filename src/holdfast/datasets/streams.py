@@ -36,9 +36,8 @@ class _Stream:
         lineage: Lineage,
         expected: Expected | None,
     ) -> None:
-        check_metadata(metadata)
         self._writer = writer
-        self._metadata = metadata
+        self._metadata = check_metadata(metadata)
         self._lineage = lineage
         self._expected = expected
         self._times = TimeRange()

@@ -33,9 +33,8 @@ class Transaction:
         *,
         appends: bool,
     ) -> None:
-        check_metadata(metadata)
         self._writer = writer
-        self._metadata = metadata
+        self._metadata = check_metadata(metadata)
         self._lineage = lineage
         self._expected = expected
         self._appends = appends

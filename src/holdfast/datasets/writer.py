@@ -15,7 +15,7 @@ from holdfast.datasets.snapshot import DatasetSnapshot
 from holdfast.datasets.timestamps import TimeRange
 from holdfast.errors import Invalid
 from holdfast.snapshotting.commit import Committer, Expected
-from holdfast.snapshotting.manifest_json import encode
+from holdfast.snapshotting.manifest_json import decode, encode
 
 if TYPE_CHECKING:
     from holdfast.datasets.codecs.protocol import Chunk
@@ -50,7 +50,7 @@ class SnapshotWriter:
         appends: bool,
     ) -> DatasetSnapshot:
         """See `Dataset.write` and `Dataset.append`."""
-        check_metadata(metadata)
+        metadata = check_metadata(metadata)
         expected = self.expected(parent, on_conflict)
         times = TimeRange()
         form = self.form(default_codec(data))
@@ -165,7 +165,10 @@ def default_codec(data: Any) -> str:
     return "parquet" if any(hasattr(data, name) for name in columnar) else "jsonl"
 
 
-def check_metadata(metadata: Mapping[str, Any] | None) -> None:
-    """Refuse metadata that no manifest can hold, before anything is written. Raises `Invalid`."""
-    if metadata is not None:
-        encode(dict(metadata), depth=1)
+def check_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The metadata as they read back: the caller may go on to change their own.
+
+    Raises:
+        Invalid: no manifest can hold them. Nothing is written yet.
+    """
+    return {} if metadata is None else decode(encode(dict(metadata), depth=1), "metadata")

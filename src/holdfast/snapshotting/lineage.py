@@ -6,6 +6,7 @@ The original ignores it. Fields in this order, empty ones left out: ``author``, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from holdfast.snapshotting.manifest_json import Ordered
 
 FIELD = "holdfast"
 MARK_FIELD = "holdfast_mark"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MARKS = frozenset({"healed", "gc", "replacement"})
 
 
@@ -39,6 +41,13 @@ class Lineage:
     nonce: str = ""
     real: str = ""
     replaces: str = ""
+
+    def __post_init__(self) -> None:
+        """Text becomes what it reads back as: the COMMIT of the ledger takes no other."""
+        for name in ("author", "message", "run"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, _SURROGATE.sub("\ufffd", value))
 
 
 def lineage_fields(lineage: Lineage | None, mark: str) -> list[tuple[str, Any]]:
