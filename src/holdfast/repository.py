@@ -7,15 +7,12 @@ has the repository open.
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.clock import Clock, Ids, SystemClock, SystemIds, rfc3339
@@ -25,7 +22,6 @@ from holdfast.errors import (
     HoldfastError,
     Integrity,
     Invalid,
-    NotFound,
     PathExists,
     Unsupported,
 )
@@ -36,8 +32,12 @@ from holdfast.repository_config import (
     RepositoryConfig,
     read_config,
 )
-from holdfast.store.filesystem import FileSystemStore
-from holdfast.store.memory import MemoryStore
+from holdfast.repository_location import (
+    cache_folder,
+    default_author,
+    new_domain,
+    open_store,
+)
 from holdfast.store.protocol import Store
 
 if TYPE_CHECKING:
@@ -57,10 +57,6 @@ if TYPE_CHECKING:
 REBUILDABLE = ("locks/", "cache/", "runs/metadata.duckdb")
 """Path prefixes that hold nothing true: lease files, caches, derived indexes."""
 
-NETWORK_FILE_SYSTEM = "HOLDFAST_NETWORK_FILE_SYSTEM"
-"""Environment variable; `safe` declares that the network file system under a repository keeps locks
-and syncs as a local one does."""
-
 LOG = "ledger/log"
 _AFTER_INIT = (
     "ledger/blocks",
@@ -75,8 +71,6 @@ DATASETS = "datasets"
 VOLUMES = "volumes"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _CHECKSUM = "sha256"
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Repository:
@@ -111,7 +105,7 @@ class Repository:
             raise Invalid(
                 "naming the author", repr(self.author), found="a lone surrogate"
             ) from None
-        self.cache = cache if cache is not None else _cache_folder(store, config)
+        self.cache = cache if cache is not None else cache_folder(store, config)
         self._runs: Runs | None = None
         self._lock = threading.Lock()
         self.ledger: Ledger = Ledger(
@@ -352,7 +346,7 @@ def _init_store(store: Store, clock: Clock, ids: Ids, author: str | None) -> Rep
             found="the folder is not empty",
             hint="choose an empty or a new one",
         )
-    config = RepositoryConfig(ids.uuid4(), _domain(ids), rfc3339(clock.now_ns()))
+    config = RepositoryConfig(ids.uuid4(), new_domain(ids), rfc3339(clock.now_ns()))
     try:
         store.put(CONFIG, config.to_bytes())
     except PathExists:
@@ -455,41 +449,6 @@ def anchor_config(repository: Repository) -> int:
     return repository.ledger.commit(record)
 
 
-def open_store(
-    where: str | os.PathLike[str] | Store, *, create: bool = False, read_only: bool = False
-) -> Store:
-    """The store that a path, a URL or a store stands for.
-
-    With `create`, a missing folder is made; a file in its place is refused. A folder on a network
-    file system is refused too, unless `HOLDFAST_NETWORK_FILE_SYSTEM=safe` is set.
-    """
-    if not isinstance(where, (str, os.PathLike)):
-        return where
-    text = os.fspath(where)
-    if text.startswith("file://"):
-        text = text.removeprefix("file://")
-    elif _SCHEME.match(text):
-        if text == "memory://":
-            return MemoryStore()
-        from holdfast.store.object_store import ObjectStore
-
-        return ObjectStore(text)
-    if not text:
-        raise Invalid("opening a repository", found="an empty path")
-    path = Path(text)
-    if path.exists() and not path.is_dir():
-        raise Invalid("opening a repository", text, found="a file", expected="a folder or a URL")
-    if not create and not path.is_dir():
-        raise NotFound(
-            "opening the repository",
-            text,
-            found="no such folder",
-            hint="make one with `holdfast init`, or name another with -R",
-        )
-    safe = os.environ.get(NETWORK_FILE_SYSTEM) == "safe"
-    return FileSystemStore(text, read_only=read_only, network_file_system_is_safe=safe)
-
-
 def is_name(name: str) -> bool:
     """Whether a dataset or volume of a repository can be called `name`."""
     return _NAME.match(name) is not None
@@ -503,35 +462,6 @@ def _checked_name(what: str, name: str) -> str:
             expected="1 to 128 of A-Za-z0-9._-, not beginning with a dot",
         )
     return name
-
-
-def default_author() -> str:
-    """Who commits: `HOLDFAST_AUTHOR`, else user@host."""
-    named = os.environb.get(b"HOLDFAST_AUTHOR")
-    if named:
-        return named.decode("utf-8", "backslashreplace")
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
-
-
-def _domain(ids: Ids) -> int:
-    while True:
-        value = ids.u64() & 0xFFFFFFFF
-        if value:
-            return value
-
-
-def _cache_folder(store: Store, config: RepositoryConfig) -> str | None:
-    """A local folder for what can be rebuilt: in the repository where it is a folder."""
-    if isinstance(store, FileSystemStore):
-        return str(Path(store.root) / "cache")
-    if isinstance(store, MemoryStore):
-        return None
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    return str(Path(base) / "holdfast" / config.repository_id)
 
 
 def is_rebuildable(path: str) -> bool:
