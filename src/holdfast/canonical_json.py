@@ -15,6 +15,8 @@ from holdfast.errors import Invalid
 
 MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 64
+_PLAIN_DEPTH = 16
+"""Levels that the quick way looks into."""
 
 _DOING = "writing canonical JSON"
 _READING = "reading JSON"
@@ -29,11 +31,47 @@ def dumps(value: Any) -> bytes:
             nesting deeper than 64.
     """
     out: list[str] = []
-    _write(value, out, 0)
+    if _is_plain(value):
+        out.append(_encode_plain(value))
+    else:
+        _write(value, out, 0)
     try:
         return "".join(out).encode()
     except UnicodeEncodeError:
         raise Invalid(_DOING, found="a lone surrogate in a string") from None
+
+
+# Of values as `_is_plain` wants them, the standard library's encoder writes the canonical text.
+_encode_plain = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, separators=(",", ":"), sort_keys=True
+).encode
+_PLAIN_KINDS = frozenset({str, int, bool, type(None), dict, list})
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether there is nothing in `value` that is refused, or spelled in a way of its own: no
+    floats, no keys but in ASCII, and no other types than JSON's."""
+    level = [value]
+    for _ in range(_PLAIN_DEPTH):
+        deeper: list[Any] = []
+        for item in level:
+            kind = type(item)
+            if kind not in _PLAIN_KINDS:
+                return False
+            if kind is int:
+                if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                    return False
+            elif kind is list:
+                deeper += item
+            elif kind is dict:
+                for key in item:
+                    if type(key) is not str or not key.isascii():
+                        return False
+                deeper += item.values()
+        if not deeper:
+            return True
+        level = deeper
+    return False
 
 
 def _write(value: Any, out: list[str], depth: int) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from holdfast.errors import Invalid
@@ -95,9 +96,10 @@ def rfc3339(ns: int) -> str:
     """UTC time with nine fraction digits: ``2026-01-02T03:04:05.000000006Z``."""
     seconds, fraction = divmod(ns, 1_000_000_000)
     moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+    return f"{moment.isoformat()[:19]}.{fraction:09d}Z"
 
 
+@lru_cache(maxsize=256)  # one commit checks the same times again and again
 def parse_rfc3339(text: str) -> int:
     """Nanoseconds since the Unix epoch.
 

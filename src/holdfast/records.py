@@ -72,25 +72,23 @@ class CommitRecord:
             Invalid: a field that `from_bytes` would refuse: such a record, once in the log, would
                 stop everybody who looks for a commit.
         """
-        data = canonical_json.dumps(
-            {
-                "schema": COMMIT_SCHEMA,
-                "model": self.model,
-                "name": self.name,
-                "id": self.id,
-                "parent": self.parent,
-                "objects": [
-                    {"path": o.path, "size": o.size, "sha256": o.sha256} for o in self.objects
-                ],
-                "inputs": list(self.inputs),
-                "run": self.run,
-                "author": self.author,
-                "time": self.time,
-                "message": self.message,
-                "nonce": self.nonce,
-            }
-        )
-        self.from_bytes(data)
+        value = {
+            "schema": COMMIT_SCHEMA,
+            "model": self.model,
+            "name": self.name,
+            "id": self.id,
+            "parent": self.parent,
+            "objects": [{"path": o.path, "size": o.size, "sha256": o.sha256} for o in self.objects],
+            "inputs": list(self.inputs),
+            "run": self.run,
+            "author": self.author,
+            "time": self.time,
+            "message": self.message,
+            "nonce": self.nonce,
+        }
+        data = canonical_json.dumps(value)
+        # What `dumps` wrote is canonical; its fields are what is left to check.
+        _commit_from_json(value)
         return data
 
     @classmethod

@@ -12,7 +12,9 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 from holdfast.errors import Invalid, ManifestInvalid
@@ -31,6 +33,7 @@ _DOING = "writing the manifest"
 _READING = "reading the manifest"
 # The original's reader makes numbers doubles: an integer that is none would make it refuse all.
 _MAX_INTEGER = int(sys.float_info.max)
+_SMALL = 2**63
 _NEGATIVE_ZERO = re.compile(rb"-0\s*[,\]}]")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -101,27 +104,51 @@ def _write_object(
     for key in value:
         if not isinstance(key, str):
             raise Invalid(_DOING, found=f"a key of type {type(key).__name__} in {_name(place)}")
-    items = [(_clean(key), item) for key, item in value.items()]
-    if not isinstance(value, Ordered):
-        # Code points sort as their UTF-8 bytes do.
-        items.sort(key=lambda item: item[0])
-        for (one, _), (other, _) in pairwise(items):
-            if one == other:
-                found = f"keys in {_name(place)} that are the same once written"
-                raise Invalid(_DOING, found=found)
+    if not value:
+        out.append("{}")
+        return
     inner = newline + "  "
-    before = "{"
-    for key, item in items:
-        out.append(f"{before}{inner}{string(key)}: ")
-        _write(item, out, inner, depth + 1, (place, key))
-        before = ","
-    out.append(newline + "}" if items else "{}")
+    before = "{" + inner
+    if isinstance(value, Ordered):
+        for key, item in value.items():
+            out.append(before)
+            out.append(_field(key))
+            # Most fields are text; a call less for each.
+            if type(item) is str:
+                out.append(string(item))
+            else:
+                _write(item, out, inner, depth + 1, (place, key))
+            before = "," + inner
+    else:
+        for key, item in _sorted(value, place):
+            out.append(f"{before}{string(key)}: ")
+            _write(item, out, inner, depth + 1, (place, key))
+            before = "," + inner
+    out.append(newline + "}")
+
+
+def _sorted(value: dict[str, Any], place: _Place | None) -> list[tuple[str, Any]]:
+    # Code points sort as their UTF-8 bytes do.
+    items = sorted(((_clean(key), item) for key, item in value.items()), key=itemgetter(0))
+    for (one, _), (other, _) in pairwise(items):
+        if one == other:
+            found = f"keys in {_name(place)} that are the same once written"
+            raise Invalid(_DOING, found=found)
+    return items
+
+
+@lru_cache(maxsize=256)  # the names of the format's fields are few
+def _field(name: str) -> str:
+    return f"{string(_clean(name))}: "
 
 
 def _scalar(value: Any, place: _Place | None) -> str:
+    kind = type(value)
+    if kind is int and -_SMALL <= value <= _SMALL:
+        return int.__repr__(value)
+    if kind is bool:
+        return "true" if value else "false"
     try:
-        if isinstance(value, bool):
-            return "true" if value else "false"
         if isinstance(value, int):
             return _integer(value)
         if isinstance(value, float) or is_numpy_float(value):
