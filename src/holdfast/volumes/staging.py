@@ -64,9 +64,11 @@ class Stager:
         self._is_committed = is_committed
         self._changed = threading.Condition()
         self._active = 0
+        self._is_alone = False
         self._release: weakref.finalize[[], Stager] | None = None
         self._lease: Lease | None = None
         self._waiting: dict[str, float] = {}
+        self._unsure: set[str] = set()  # of those, what waited without the lease for a moment
 
     def stage(self, offset: int, data: Buffer | Iterable[Buffer]) -> BlockRef:
         """Write a block, durable on return.
@@ -80,6 +82,7 @@ class Stager:
             ref = self._staged(offset, data)
             with self._changed:
                 self._waiting[ref.path] = self._clock.monotonic()
+                self._unsure.discard(ref.path)
             return ref
 
     def check_age(self, block: BlockRef) -> None:
@@ -97,19 +100,36 @@ class Stager:
                 hint="stage it again",
             )
 
+    def check_bytes(self, block: BlockRef) -> None:
+        """Read a block again that the lease did not guard all the time, because it was staged
+        elsewhere or given up: another stager may have put other bytes of this length there.
+
+        Raises:
+            Conflict: somebody did.
+            NotFound: it is gone.
+        """
+        path = block.path
+        guarded = path in self._waiting and path not in self._unsure
+        if guarded or self._store.leases is None or not block.checksum:
+            return  # without leases nobody replaces a file
+        hasher = self._hashed(path, self._extra())
+        if (hasher.size, hasher.checksum(self.checksum).hex) != (block.length, block.checksum):
+            raise self._conflict(path, "committing the block")
+
     def forget(self, blocks: Iterable[BlockRef]) -> None:
         """These blocks need the lease no more: they are committed, or given up."""
         with self._changed:
             for block in blocks:
                 self._waiting.pop(block.path, None)
+                self._unsure.discard(block.path)
             self._let_go()
 
     @contextmanager
     def using(self) -> Iterator[None]:
         """Hold the lease of the stagers, shared."""
         with self._changed:
-            # Below zero: a thread holds it exclusively for a moment.
-            self._changed.wait_for(lambda: self._active >= 0)
+            # A thread may hold it exclusively for a moment.
+            self._changed.wait_for(lambda: not self._is_alone)
             self._take()
             self._active += 1
         try:
@@ -124,6 +144,7 @@ class Stager:
         """Give up what is staged and not committed: it stays, until somebody collects it."""
         with self._changed:
             self._waiting.clear()
+            self._unsure.clear()
             self._let_go()
 
     # Writing
@@ -192,18 +213,19 @@ class Stager:
                 hint="bytes of a volume are written once; `missing_ranges` names what is free",
             )
         try:
-            if self._digest_of(path) != sha256:
+            if self._hashed(path).sha256_hex != sha256:
                 return False
             self._make_durable(path)
         except NotFound:
             return False
         return True
 
-    def _digest_of(self, path: str) -> str:
-        hasher = BlockHasher()
+    def _hashed(self, path: str, more: tuple[str, ...] = ()) -> BlockHasher:
+        """What lies at `path`, with the digests of `more` algorithms beside SHA-256."""
+        hasher = BlockHasher(("sha256", *more))
         while piece := self._store.read_range(path, hasher.size, _PIECE):
             hasher.update(piece)
-        return hasher.sha256_hex
+        return hasher
 
     def _make_durable(self, path: str) -> None:
         """Sync a file that somebody else wrote: it may have died before its own sync."""
@@ -231,6 +253,8 @@ class Stager:
         try:
             with self._alone(), leases.acquire(self._places.stagers, timeout=0):
                 self._see_waiting()
+                if path in self._waiting:  # whoever staged it here may commit it still
+                    raise self._conflict(path)
                 if self._is_committed(ref.offset, path):
                     raise self._conflict(path)
                 self._store.delete(path)
@@ -246,14 +270,20 @@ class Stager:
             # Not counted while it waits: two threads that want this must not wait for each other.
             self._active -= 1
             self._changed.notify_all()
-            self._changed.wait_for(lambda: self._active == 0)
-            self._active = -1
+            try:
+                self._changed.wait_for(lambda: self._active == 0 and not self._is_alone)
+            except BaseException:  # Ctrl-C: whoever counted it counts it out again
+                self._active += 1
+                raise
+            self._is_alone = True
+            self._unsure.update(self._waiting)
             self._drop()
         try:
             yield
         finally:
             with self._changed:
-                self._active = 1
+                self._is_alone = False
+                self._active += 1
                 self._changed.notify_all()
                 self._take()
 
@@ -270,9 +300,9 @@ class Stager:
                 hint="stage it again",
             )
 
-    def _conflict(self, path: str) -> Conflict:
+    def _conflict(self, path: str, doing: str = "staging the block") -> Conflict:
         return Conflict(
-            "staging the block",
+            doing,
             path,
             found="other bytes, which somebody staged and did not commit",
             hint="commit those, or let `gc` remove them once nobody stages into this volume",

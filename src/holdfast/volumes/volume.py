@@ -149,6 +149,7 @@ class Volume:
             OverlappingBlocks: bytes that are committed already, or twice among `blocks`.
             Invalid: no blocks, or one that is not of this volume.
             NotFound, Integrity: a block's file is gone, or has another size.
+            Conflict: it has other bytes: somebody staged them after this one was given up.
             SnapshotConflict: as `parent` and `on_conflict` say. Nothing is visible.
             StorageFailure, NoSpace, Denied: nothing was acknowledged.
         """
@@ -204,6 +205,8 @@ class Volume:
             for block in new:
                 stager.check_age(block)
             check_files(new, self.store)
+            for block in new:
+                stager.check_bytes(block)
             stored = Committer(self.chain, draft, lineage=lineage, expected=parent).run()
             stager.forget(new)
         return self._snapshot_of(stored)

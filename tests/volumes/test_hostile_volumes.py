@@ -1,0 +1,104 @@
+"""Volumes against writers, interruptions, sources and manifests that mean no good."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from holdfast.errors import Conflict, NotFound
+from volumes_support import MIB, make_store, new_volume, patterned
+
+on_stores_with_leases = pytest.mark.parametrize("kind", ["memory", "files"])
+
+
+@on_stores_with_leases
+def test_a_block_that_waits_for_its_commit_is_not_replaced_by_its_own_volume(kind, tmp_path):
+    for size in (5, MIB + 5):
+        volume = new_volume(make_store(kind, tmp_path / str(size)))
+        block = volume.stage_write_at(0, patterned(size, seed=1))
+        with pytest.raises(Conflict, match=f"0-{size}.bin"):
+            volume.stage_write_at(0, patterned(size, seed=2))
+        volume.commit([block])
+        assert volume.read_at(0, size) == patterned(size, seed=1)
+
+
+@on_stores_with_leases
+def test_a_block_that_its_volume_gave_up_may_be_replaced(kind, tmp_path):
+    volume = new_volume(make_store(kind, tmp_path))
+    volume.give_up([volume.stage_write_at(0, b"first")])
+    volume.commit([volume.stage_write_at(0, b"other")])
+    assert volume.read_at(0, 5) == b"other"
+
+
+@on_stores_with_leases
+@pytest.mark.parametrize("checksum", ["sha256", "md5"])
+def test_a_block_is_not_committed_once_other_bytes_lie_in_its_place(kind, checksum, tmp_path):
+    store = make_store(kind, tmp_path)
+    with new_volume(store, checksum=checksum) as gone:
+        block = gone.stage_write_at(0, b"first")
+    volume = new_volume(store, checksum=checksum)
+    other = volume.stage_write_at(0, b"other")
+    for committer in (gone, new_volume(store, checksum=checksum)):
+        with pytest.raises(Conflict, match=r"committing the block .*0-5\.bin"):
+            committer.commit([block])
+    volume.commit([other])
+    assert volume.read_at(0, 5) == b"other"
+
+
+@on_stores_with_leases
+def test_a_block_that_another_process_staged_is_committed_here(kind, tmp_path):
+    store = make_store(kind, tmp_path)
+    with new_volume(store) as gone:
+        block = gone.stage_write_at(0, patterned(MIB + 5))
+    volume = new_volume(store)
+    volume.commit([block])
+    assert volume.read_at(0, MIB + 5) == patterned(MIB + 5)
+
+
+def test_a_block_that_was_without_its_lease_for_a_moment_is_read_again_before_its_commit():
+    store = make_store("memory", None)
+    store.put("volumes/disk/data/0-5.bin", b"other")
+    volume = new_volume(store)
+    block = volume.stage_write_at(100, b"mine")
+    cleared = volume.stage_write_at(0, b"hello")  # which lets the lease go, and takes it again
+    store.delete(block.path)
+    store.put(block.path, b"evil")
+    with pytest.raises(Conflict, match=r"100-4\.bin"):
+        volume.commit([block, cleared])
+    volume.commit([cleared])
+
+
+def test_a_stager_that_was_interrupted_while_it_waited_for_the_others_can_go_on(monkeypatch):
+    store = make_store("memory", None)
+    store.put("volumes/disk/data/0-5.bin", b"other")
+    volume = new_volume(store)
+    volume.stage_write_at(50, b"here")
+    stager = volume._made
+
+    def interrupted(test, timeout=None):
+        if not test():
+            raise KeyboardInterrupt
+        return True
+
+    with stager.using(), monkeypatch.context() as patched:  # another thread at work
+        patched.setattr(stager._changed, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            volume.stage_write_at(0, b"hello")
+    staged = []
+    thread = threading.Thread(
+        target=lambda: staged.append(volume.stage_write_at(0, b"hello")), daemon=True
+    )
+    thread.start()
+    thread.join(10)
+    volume.commit(staged)
+    assert volume.read_at(0, 5) == b"hello"
+
+
+def test_a_block_whose_file_is_gone_is_named():
+    store = make_store("memory", None)
+    volume = new_volume(store)
+    block = volume.stage_write_at(0, b"hello")
+    store.delete(block.path)
+    with pytest.raises(NotFound, match=r"0-5\.bin"):
+        volume.commit([block])
