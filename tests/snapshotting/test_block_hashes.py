@@ -1,6 +1,7 @@
 """Block hashes (spec/datasets.md §9.2)."""
 
 import hashlib
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -101,3 +102,33 @@ def test_a_digest_that_was_not_asked_for_is_refused():
         BlockHasher().checksum("md5")
     with pytest.raises(Unsupported):
         BlockHasher(("crc32",))
+
+
+def test_what_stops_the_hashing_thread_is_raised_and_no_wrong_digest_is_given(monkeypatch):
+    hasher = BlockHasher(background=True)
+    hasher.update(patterned(BLOCK))
+
+    def fail(block):
+        raise MemoryError
+
+    monkeypatch.setattr(hasher._worker, "_take", fail)
+    # More than may wait: it does not hang either.
+    with pytest.raises(MemoryError):
+        hasher.update(patterned(20 * BLOCK))
+    with pytest.raises(MemoryError):
+        hasher.checksum()
+
+
+def test_a_forked_child_neither_hangs_nor_hashes_on():
+    with BlockHasher(background=True) as hasher:
+        hasher.update(patterned(BLOCK))
+        child = os.fork()
+        if child == 0:
+            try:
+                hasher.update(patterned(BLOCK))
+            except Invalid:
+                hasher.close()
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert hasher.sha256_hex == sha256_hex(patterned(BLOCK))

@@ -250,3 +250,11 @@ def test_the_reader_works_below_a_buffer_and_pyarrow():
         assert arrow.size() == len(LARGE)
         arrow.seek(BLOCK)
         assert arrow.read(4) == LARGE[BLOCK : BLOCK + 4]
+
+
+def test_blocks_are_checked_again_though_the_whole_file_was_read_before():
+    store, file = stored(LARGE)
+    assert file.read_all() == LARGE
+    store.damage(PATH, BLOCK + 5)
+    with pytest.raises(Integrity):
+        file.read_at(BLOCK, 10)

@@ -8,6 +8,7 @@ that it needs no trust of its own.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -172,7 +173,10 @@ class BlockHasher:
         self.close()
 
     def _finish(self) -> None:
+        worker = self._worker
         self.close()
+        if worker is not None:
+            worker.check()
         rest, self._rest = self._rest, bytearray()
         if rest:
             self._take(rest)
@@ -196,23 +200,38 @@ class _Worker:
         self._take = take
         self._queue: SimpleQueue[Buffer | None] = SimpleQueue()
         self._free = threading.Semaphore(_IN_FLIGHT)
+        self._error: BaseException | None = None
+        self._pid = os.getpid()
         # A daemon: a hasher that was dropped must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="holdfast-hash", daemon=True)
         self._thread.start()
 
     def give(self, block: Buffer) -> None:
+        self.check()
         self._free.acquire()
         self._queue.put(block)
 
+    def check(self) -> None:
+        """Raise what stopped the thread: the hashes are not those of the file then."""
+        if self._pid != os.getpid():
+            raise Invalid("hashing", found="a hasher that another process began")
+        if self._error is not None:
+            raise self._error
+
     def close(self) -> None:
         """Wait until all was taken."""
-        self._queue.put(None)
-        self._thread.join()
+        if self._pid == os.getpid():  # a forked child has no such thread
+            self._queue.put(None)
+            self._thread.join()
 
     def _run(self) -> None:
         while True:
             block = self._queue.get()
             if block is None:
                 return
-            self._take(block)
+            try:
+                if self._error is None:
+                    self._take(block)
+            except BaseException as error:
+                self._error = error
             self._free.release()

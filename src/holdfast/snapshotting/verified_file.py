@@ -122,11 +122,11 @@ class VerifiedFile:
             if block is not None:
                 return block[offset - first * BLOCK : end - first * BLOCK]
         self._see_size()
-        if self._verify and not self._checked:
+        if self._verify:
             hashes = self._block_hashes()
             if hashes:
                 return self._read_blocks(offset, end, hashes)
-            if self.checksum is not None:
+            if self.checksum is not None and not self._checked:
                 whole = self._follow_policy()
                 if whole is not None:
                     return whole[offset:end]
