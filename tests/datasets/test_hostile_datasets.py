@@ -7,6 +7,7 @@ import pytest
 from holdfast.datasets.dataset import Dataset
 from holdfast.datasets.reader import DatasetReader
 from holdfast.errors import Invalid, ManifestInvalid
+from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
 from runs_support import Commits, NoLeases
 
@@ -96,3 +97,14 @@ def test_text_that_is_no_unicode_is_committed_as_it_reads_back():
     written = ds.write([{"n": 1}], message="a\ud800", run="\ud800")
     assert written.message == Dataset("d", store).latest().message == "a\ufffd"
     assert ds.write([{"n": 2}]).parent == written.id
+
+
+def test_a_manifest_without_end_is_refused_unread(tmp_path):
+    store = FileSystemStore(tmp_path)
+    written = Dataset("d", store).write([{"n": 1}])
+    with open(tmp_path / written.manifest_path, "r+b") as file:
+        file.truncate(1 << 40)  # 1 TiB, none of which is there
+    with pytest.raises(ManifestInvalid, match="at most 268435456"):
+        Dataset("d", store).read()
+    with pytest.raises(ManifestInvalid, match="at most 268435456"):
+        DatasetReader(store).get_manifest("d", written.id)

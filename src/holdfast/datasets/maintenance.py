@@ -19,6 +19,7 @@ from holdfast.snapshotting.anchor import anchor_missing
 from holdfast.snapshotting.block_hashes import HASH, BlockHasher, block_count, sidecar_path
 from holdfast.snapshotting.commit import put_copies
 from holdfast.snapshotting.healing import base_of, settled_base
+from holdfast.snapshotting.schema import read_manifest
 from holdfast.snapshotting.snapshot_id import is_decimal, order
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _snapshot(
     chain = dataset.chain
     path = chain.places.manifest(id)
     try:
-        data = chain.store.get(path)
+        data = read_manifest(chain.store, path)
         manifest = chain.form.decode(data, path)
     except NotFound:
         return  # collected meanwhile

@@ -15,6 +15,7 @@ from holdfast.digests import Digest
 from holdfast.errors import Invalid, NotFound, Unsupported
 from holdfast.snapshotting.form import COLLECTED, HEALED
 from holdfast.snapshotting.iteration import Iteration
+from holdfast.snapshotting.schema import read_manifest
 from holdfast.snapshotting.snapshot_id import is_readable, order
 from holdfast.snapshotting.verified_file import VerifiedFile
 
@@ -143,7 +144,7 @@ class DatasetReader:
         return self._load(self.layout.manifest(dataset, ref))
 
     def _load(self, path: str) -> DatasetManifest:
-        return decode_in_place(self.layout, self.store.get(path), path)
+        return decode_in_place(self.layout, read_manifest(self.store, path), path)
 
     # Files
 

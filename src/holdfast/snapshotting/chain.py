@@ -20,6 +20,7 @@ from holdfast.errors import Denied, HoldfastError, Integrity, NotFound
 from holdfast.records import CommitSink, NullSink
 from holdfast.snapshotting.form import Form, M, Places, Stored
 from holdfast.snapshotting.pointer import Pointer, read_pointer
+from holdfast.snapshotting.schema import read_manifest
 from holdfast.snapshotting.snapshot_id import is_readable, order
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Chain(Generic[M]):
             raise NotFound("reading the snapshot", repr(id), found="not an id of a snapshot")
         path = self.places.manifest(id)
         try:
-            data = self.store.get(path)
+            data = read_manifest(self.store, path)
         except NotFound as error:
             raise NotFound(
                 "reading the snapshot",

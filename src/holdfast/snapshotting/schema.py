@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.errors import Invalid, ManifestInvalid, Unsupported
 from holdfast.snapshotting.fields import Fields
-from holdfast.snapshotting.manifest_json import Ordered
+from holdfast.snapshotting.manifest_json import MAX_BYTES, Ordered
 from holdfast.snapshotting.snapshot_id import is_readable
+
+if TYPE_CHECKING:
+    from holdfast.store.protocol import Store
 
 FORMAT_VERSION = "1.0.0"
 _MAJOR = FORMAT_VERSION.split(".", maxsplit=1)[0]
 T = TypeVar("T")
+
+
+def read_manifest(store: Store, path: str) -> bytes:
+    """The bytes of a manifest; of one that is too large as many as show it. Raises `NotFound`."""
+    return store.read_range(path, 0, MAX_BYTES + 1)
 
 
 def check_schema(fields: Fields, name: str, path: str) -> None:
