@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
     from typing_extensions import Buffer
 
-    from holdfast.datasets.dataset import Dataset
+    from holdfast.datasets.codecs.protocol import Codec
     from holdfast.datasets.manifest import FileRef
     from holdfast.datasets.snapshot import DatasetSnapshot
 
@@ -30,7 +30,6 @@ _CELL = 40
 class Selection:
     """The rows of a snapshot that a command wants."""
 
-    dataset: Dataset
     snapshot: DatasetSnapshot
     columns: tuple[str, ...] | None = None
     where: pc.Expression | None = None
@@ -40,12 +39,12 @@ class Selection:
 
     def of(self, file: FileRef) -> Selection:
         """The rows of one file."""
-        return Selection(self.dataset, self.snapshot, file=file)
+        return Selection(self.snapshot, file=file)
 
     @property
     def is_raw(self) -> bool:
         """Whether the snapshot holds bytes, not rows."""
-        return self.dataset.codec_of(self.snapshot) is None
+        return not self.snapshot.manifest.codec
 
     def chunks(self) -> Iterator[Any]:
         """The rows: lists of records as they are stored, where nothing else is asked for; else
@@ -66,9 +65,7 @@ class Selection:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows as record batches; their schemas may differ from file to file."""
         if self.file is not None:
-            codec = self.dataset.codec_of(self.snapshot)
-            assert codec is not None
-            return codec.read_batches(self.snapshot.source(self.file))
+            return self._codec().read_batches(self.snapshot.source(self.file))
         return self.snapshot.scan(self.where, self.columns, self.limit).to_batches()
 
     def schema(self) -> pa.Schema:
@@ -96,11 +93,16 @@ class Selection:
     def _schema_of(self, file: FileRef) -> pa.Schema:
         import pyarrow as pa
 
-        codec = self.dataset.codec_of(self.snapshot)
-        assert codec is not None
-        batches = codec.read_batches(self.snapshot.source(file), columns=self.columns)
+        batches = self._codec().read_batches(self.snapshot.source(file), columns=self.columns)
         first = next(iter(batches), None)
         return pa.schema([]) if first is None else first.schema
+
+    def _codec(self) -> Codec:
+        from holdfast.datasets.codecs.choose import codec_of
+
+        codec = codec_of(self.snapshot.manifest.codec)
+        assert codec is not None
+        return codec
 
 
 def format_for(output: str, named: str | None) -> str | None:

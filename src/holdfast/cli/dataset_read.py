@@ -57,7 +57,7 @@ def read(
         snapshot = dataset.latest() if at is None else dataset.at(at)
         from holdfast.cli.dataset_output import Selection
 
-        selection = Selection(dataset, snapshot, _names(columns), None, limit)
+        selection = Selection(snapshot, _names(columns), None, limit)
         _deliver(session, name, selection, form, output)
 
 
@@ -100,7 +100,7 @@ def scan(
             for line in str(plan).splitlines():
                 session.out.line(line)
             return
-        selection = Selection(dataset, snapshot, _names(columns), condition, limit)
+        selection = Selection(snapshot, _names(columns), condition, limit)
         _deliver(session, name, selection, form, output)
 
 
@@ -238,7 +238,7 @@ def export(
 
         dataset = existing(repo, name)
         snapshot = dataset.latest() if at is None else dataset.at(at)
-        selection = Selection(dataset, snapshot)
+        selection = Selection(snapshot)
         if output.endswith("/") or os.path.isdir(output):
             _export_folder(session, name, selection, form, output)
         else:
