@@ -8,6 +8,7 @@ import math
 import re
 
 from independent_manifest import float_text
+from store_checker_text import encoded
 
 MAYBE_TIME = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -180,8 +181,6 @@ def _check_numbers(name, low, high, values, problems):
 
 def check_partition(partition, columns, problems):
     """The records of a file in a partition have its values; keys stay inside them."""
-    from store_checker import encoded
-
     for segment in filter(None, partition.split("/")):
         key, _, text = segment.partition("=")
         for value in columns.get(key, [object()]):
