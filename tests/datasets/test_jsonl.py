@@ -588,3 +588,11 @@ def test_without_statistics_only_records_are_counted() -> None:
     encoder.write(pa.table({"a": [1]}))
     stats = encoder.finish()
     assert (stats.row_count, tuple(stats.columns)) == (3, ())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), nested(MAX_DEPTH)])
+def test_what_no_line_can_hold_is_found_among_many_rows(value: Any) -> None:
+    rows = [{"id": i, "name": f"user-{i}", "number": 1.5} for i in range(3000)]
+    sink = Bytes()
+    with pytest.raises(SchemaViolation, match="2999"):
+        Jsonl().encoder(sink).write([*rows[:-1], {"id": value}])

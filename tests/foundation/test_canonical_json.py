@@ -132,3 +132,32 @@ def test_any_bytes_end_in_a_value_or_a_typed_error(data: bytes) -> None:
     except Invalid:
         return
     assert canonical_json.dumps(canonical_json.loads(data)) == data
+
+
+_TEXTS = st.text('aZ\x00\x1f\x7f\n"\\/é\u2028\ue000\U0001f600', max_size=4)
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(_VALUES)
+def test_the_quick_way_writes_what_the_thorough_way_writes(value):
+    quick = canonical_json.dumps(value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canonical_json, "_is_plain", lambda value: False)
+        assert canonical_json.dumps(value) == quick
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2**53, {"a": [-(2**53)]}, {1: 2}, {"a": {None: 1}}, "\ud800", {"a": ["\udc00"]}, {1, 2}],
+)
+def test_the_quick_way_refuses_nothing_less(value):
+    with pytest.raises(Invalid):
+        canonical_json.dumps(value)
