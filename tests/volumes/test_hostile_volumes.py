@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from holdfast.errors import Conflict, NotFound
+from holdfast.errors import Conflict, Invalid, NotFound
+from holdfast.volumes.blocks import Range
 from volumes_support import MIB, make_store, new_volume, patterned
 
 on_stores_with_leases = pytest.mark.parametrize("kind", ["memory", "files"])
@@ -102,3 +103,37 @@ def test_a_block_whose_file_is_gone_is_named():
     store.delete(block.path)
     with pytest.raises(NotFound, match=r"0-5\.bin"):
         volume.commit([block])
+
+
+@pytest.mark.parametrize("number", [1.0, True, "1", None, [1]])
+def test_ranges_are_of_whole_numbers(number):
+    store = make_store("memory", None)
+    volume = new_volume(store)
+    for use in (
+        lambda: volume.stage_write_at(number, b"hello"),
+        lambda: volume.read_at(number, 1),
+        lambda: volume.missing_ranges(number),
+        lambda: volume.missing_ranges(0, number or 1.5),
+        lambda: new_volume(store, total_length=number or 0),
+    ):
+        volume.commit([volume.stage_write_at(len(volume.chain.ids()), b"h")])
+        with pytest.raises(Invalid):
+            use()
+
+
+def test_ranges_of_numpy_integers_are_those_of_integers():
+    numpy = pytest.importorskip("numpy")
+    volume = new_volume(make_store("memory", None), total_length=2**63 - 1)
+    last = numpy.int64(2**63 - 3)
+    volume.commit([volume.stage_write_at(last, b"zz")])
+    assert volume.read_at(last, numpy.int8(2)) == b"zz"
+    assert volume.missing_ranges(numpy.int64(0)) == [Range(0, 2**63 - 3)]
+    with pytest.raises(Invalid, match="outside"):
+        volume.read_at(last, numpy.int64(10))
+
+
+@pytest.mark.parametrize("data", [[1], [b"a", None], ["text"], "text", None, 5])
+def test_what_is_no_bytes_is_not_staged(data):
+    volume = new_volume(make_store("memory", None))
+    with pytest.raises(Invalid, match="bytes"):
+        volume.stage_write_at(0, data)

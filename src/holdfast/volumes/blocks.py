@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import attrgetter, index
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from holdfast.errors import Invalid, OverlappingBlocks, RangeMissing
@@ -97,6 +97,7 @@ class BlockIndex(Generic[B]):
             Invalid: a range of no bytes, or one that leaves the address space.
             RangeMissing: not all of it is covered.
         """
+        offset, length = whole(offset, "reading"), whole(length, "reading")
         check_range(offset, length, self.total_length, "reading")
         end = offset + length
         at = bisect_right(self._starts, offset) - 1
@@ -116,7 +117,8 @@ class BlockIndex(Generic[B]):
     def missing(self, offset: int = 0, length: int | None = None) -> Iterator[Range]:
         """The gaps in a range (default: from `offset` to the end of the address space)."""
         if length is None:
-            length = self.total_length - offset
+            length = self.total_length - whole(offset, "looking for gaps")
+        offset, length = whole(offset, "looking for gaps"), whole(length, "looking for gaps")
         if offset < 0 or length < 0 or offset + length > self.total_length:
             raise outside(Range(offset, length), self.total_length)
         return self._gaps(offset, offset + length)
@@ -201,8 +203,20 @@ def coverage(blocks: Sequence[Span], total_length: int, cells: int) -> list[floa
     ]
 
 
+def whole(number: object, doing: str) -> int:
+    """`number` as an int, if it is a whole one: NumPy's too. Raises `Invalid`."""
+    try:
+        if not isinstance(number, bool):
+            return index(number)  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    raise Invalid(doing, found=f"{number!r:.80}", expected="a whole number of bytes")
+
+
 def check_range(offset: int, length: int, total_length: int, doing: str) -> None:
     """Raises `Invalid`, unless the range has bytes and lies in the address space."""
+    whole(offset, doing)
+    whole(length, doing)
     if length <= 0:
         raise Invalid(
             doing, _text(Range(offset, length)), found=f"{length} bytes", expected="1 or more"

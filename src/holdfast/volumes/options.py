@@ -34,11 +34,12 @@ class VolumeOptions:
     named_checksum: str | None
 
     def __post_init__(self) -> None:
-        if self.total_length is not None and not 1 <= self.total_length <= LONGEST:
+        length = self.total_length
+        if length is not None and (type(length) is not int or not 1 <= length <= LONGEST):
             raise Invalid(
                 "opening the volume",
                 self.volume,
-                found=f"a total length of {self.total_length}",
+                found=f"a total length of {length!r:.80}",
                 expected=f"1 to {LONGEST} bytes",
             )
         if self.checksum:

@@ -19,7 +19,7 @@ from holdfast.errors import Busy, Conflict, Invalid, NotFound, OverlappingBlocks
 from holdfast.snapshotting.block_hashes import BlockHasher, has_sidecar, sidecar_path
 from holdfast.store.durable import close_quietly, open_file, sync_folder, typed
 from holdfast.store.filesystem import FileSystemStore
-from holdfast.volumes.blocks import Range, check_range, outside
+from holdfast.volumes.blocks import Range, check_range, outside, whole
 from holdfast.volumes.manifest import BlockRef
 
 if TYPE_CHECKING:
@@ -150,13 +150,14 @@ class Stager:
     # Writing
 
     def _staged(self, offset: int, data: Buffer | Iterable[Buffer]) -> BlockRef:
+        offset = whole(offset, "staging")
         check_range(offset, 1, self.total_length, "staging")
         with (
             self._store.stage(self._places.data) as staged,
             BlockHasher(("sha256", *self._extra())) as hasher,
         ):
             for piece in _pieces(data):
-                length = hasher.size + memoryview(piece).nbytes
+                length = hasher.size + _bytes_of(piece)
                 if offset + length > self.total_length:
                     raise outside(Range(offset, length), self.total_length)
                 staged.write(piece)
@@ -339,3 +340,12 @@ def _pieces(data: Buffer | Iterable[Buffer]) -> Iterable[Buffer]:
             ) from None
         return data
     return (data,)  # type: ignore[return-value]
+
+
+def _bytes_of(piece: Buffer) -> int:
+    try:
+        return memoryview(piece).nbytes
+    except TypeError:
+        raise Invalid(
+            "staging", type(piece).__name__, expected="bytes, or an iterable of bytes"
+        ) from None
