@@ -30,18 +30,59 @@ COMMANDS = [
     "tombstone",
     "lift",
     "snapshot",
+    "dataset",
+    "volume",
     "verify",
     "fsck",
     "gc",
     "export-log",
 ]
+GROUPS = {
+    "dataset": [
+        "create",
+        "write",
+        "read",
+        "log",
+        "diff",
+        "scan",
+        "export",
+        "tag",
+        "list",
+        "expire",
+        "retention",
+        "erase-rows",
+    ],
+    "volume": ["create", "stage", "commit", "read", "map", "resume", "log", "list"],
+}
+
+
+def commands_in(text: str) -> list[str]:
+    """The commands that a help lists."""
+    shown = text.partition("Commands:")[2].split("\n\n")[0]
+    return [line.split()[0] for line in shown.strip().splitlines()]
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_the_help_of_a_group_lists_its_commands_in_order(holdfast: Command, name: str) -> None:
+    assert commands_in(holdfast(name, "--help").out) == GROUPS[name]
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group, names in GROUPS.items() for name in names]
+)
+def test_every_command_of_a_group_has_the_shared_options(
+    holdfast: Command, group: str, name: str
+) -> None:
+    answer = holdfast(group, name, "--help")
+    assert answer.code == 0
+    for option in ("--repo", "--json", "--debug"):
+        assert option in answer.out
 
 
 def test_help_lists_every_command_in_order(holdfast: Command) -> None:
     answer = holdfast("--help")
     assert answer.code == 0
-    shown = answer.out.partition("Commands:")[2].split("\n\n")[0]
-    assert [line.split()[0] for line in shown.strip().splitlines()] == COMMANDS
+    assert commands_in(answer.out) == COMMANDS
 
 
 def test_no_command_line_at_all_shows_the_help(holdfast: Command) -> None:
