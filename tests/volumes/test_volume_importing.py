@@ -117,7 +117,7 @@ def test_an_import_that_was_killed_goes_on_with_what_is_missing(tmp_path, file, 
 
 def test_a_file_that_changed_since_is_a_conflict(file):
     volume = new_volume(MemoryStore(), total_length=SIZE)
-    volume.commit([volume.stage_write_at(0, b"by hand")])
+    volume.commit([volume.stage_write_at(0, DATA[:7])])
     with FileSource(file) as source:
         stop = StopIteration()
 
@@ -234,7 +234,8 @@ def serving(**state):
 def test_a_url_is_read_range_by_range_and_only_what_is_missing():
     volume = new_volume(MemoryStore(), total_length=SIZE)
     with serving() as (server, url):
-        volume.commit([volume.stage_write_at(2000, DATA[2000:6000])])
+        earlier = {KEY: {"at": 0, "size": SIZE, "etag": '"one"'}}
+        volume.commit([volume.stage_write_at(2000, DATA[2000:6000])], earlier)
         report = import_into(volume, f"{url}/x?secret=1", piece=1000, allow_private=True)
         assert report.bytes_read == SIZE - 4000
         assert volume.read_at(0, SIZE) == DATA

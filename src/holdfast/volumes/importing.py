@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import Conflict, Invalid, NoSnapshots
-from holdfast.volumes.blocks import Range, check_range
+from holdfast.volumes.blocks import Range, check_range, whole
 from holdfast.volumes.sources import Source, open_source
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def import_into(
     run: str | None = None,
     progress: Callable[[ImportProgress], None] | None = None,
 ) -> ImportReport:
-    """Bring a source's bytes into the volume from `at` on; only what is missing is read.
+    """Bring a source's bytes into the volume from `at` on; only what is missing is read. Where
+    other bytes are there than an import of this place brought, those are compared.
 
     Args:
         source: a path, an HTTP or HTTPS URL, or what `open_source` gave.
@@ -79,7 +80,7 @@ def import_into(
         progress: called after each block.
 
     Raises:
-        Conflict: the source is not what an earlier import of it saw.
+        Conflict: the source is not what an earlier import of it saw, or other bytes are there.
         Invalid: it does not fit into the volume, or is empty.
         OverlappingBlocks: another writer brought these bytes meanwhile.
         Unsupported: a server without ranges.
@@ -104,7 +105,7 @@ class _Import:
         max_size: int | None,
         metadata: Mapping[str, Any] | None,
     ) -> None:
-        if piece < 1:
+        if whole(piece, "importing") < 1:
             raise Invalid("importing", source.name, found=f"pieces of {piece} bytes")
         if max_size is not None and source.size > max_size:
             raise Invalid(
@@ -134,8 +135,8 @@ class _Import:
         missing = volume.missing_ranges(self._at, size)
         left = sum(gap.length for gap in missing)
         kept = size - left
-        if kept:
-            self._check_unchanged()
+        if kept and not self._is_known():
+            self._check_kept(missing)
         clock = volume.chain.clock
         made: list[VolumeSnapshot] = []
         waiting: list[BlockRef] = []
@@ -162,8 +163,9 @@ class _Import:
         commit()
         return ImportReport(size - kept, kept, tuple(snapshot.id for snapshot in made))
 
-    def _check_unchanged(self) -> None:
-        """Compare the source with what an earlier import into the same place saw."""
+    def _is_known(self) -> bool:
+        """Whether an earlier import into the same place saw this source. Raises `Conflict` where
+        it saw another."""
         try:
             history = self._volume.history()
             for snapshot in history:
@@ -180,9 +182,34 @@ class _Import:
                         expected=f"{before}, of which a part is in the volume",
                         hint="the source changed: import what it is now into a new volume",
                     )
-                return
+                return True
         except NoSnapshots:
-            return
+            pass
+        return False
+
+    def _check_kept(self, missing: Sequence[Range]) -> None:
+        """Compare the source with what is there already, which no import of this place brought."""
+        kept = _between(missing, self._at, self._at + self._source.size)
+        for part in pieces(kept, self._at, self._piece):
+            data = self._source.read(part.offset - self._at, part.length)
+            if self._volume.read_at(part.offset, part.length) != data:
+                raise Conflict(
+                    "importing",
+                    self._source.name,
+                    found=f"other bytes in the volume, within {part.length} from {part.offset} on",
+                    expected="those of the source, or none",
+                    hint="bytes of a volume are written once: import into a new volume",
+                )
+
+
+def _between(gaps: Sequence[Range], start: int, end: int) -> list[Range]:
+    """What is left of a range without its gaps."""
+    out = []
+    for gap in (*gaps, Range(end, 0)):
+        if gap.offset > start:
+            out.append(Range(start, gap.offset - start))
+        start = gap.offset + gap.length
+    return out
 
 
 def pieces(missing: Sequence[Range], at: int, piece: int) -> Iterator[Range]:

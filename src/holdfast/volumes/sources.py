@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holdfast.errors import Conflict, Invalid, from_oserror
@@ -54,7 +55,7 @@ def open_source(where: str | os.PathLike[str], *, allow_private: bool = False) -
         Unsupported: a server that gives no ranges.
         NotFound, Denied, StorageFailure: it cannot be opened.
     """
-    text = os.fspath(where)
+    text = os.fsdecode(where)
     if "://" in text:
         from holdfast.volumes.url_source import UrlSource
 
@@ -67,7 +68,7 @@ class FileSource:
     and time of change are looked at after each read."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.fspath(path)
+        self._path = os.fsdecode(path)
         self._fd = -1
         try:
             # O_NONBLOCK: a pipe must not make us wait for its writer.
@@ -76,7 +77,10 @@ class FileSource:
         except OSError as error:
             self.close()
             raise from_oserror(error, "opening the file", self._path) from error
-        if not os.path.isfile(self._path):
+        except ValueError as error:  # a byte of 0
+            raise Invalid("opening the file", repr(self._path), found=str(error)) from None
+        # What was opened: the path may lead elsewhere by now.
+        if not stat.S_ISREG(self._status.st_mode):
             self.close()
             raise Invalid("importing", self._path, found="no regular file")
 
