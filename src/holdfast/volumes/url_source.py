@@ -12,8 +12,10 @@ import ipaddress
 import re
 import socket
 import ssl
+import threading
 import urllib.error
 import urllib.request
+from functools import cache
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -26,6 +28,7 @@ from holdfast.errors import (
     StorageFailure,
     Unsupported,
 )
+from holdfast.volumes.deadline import Deadline
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,9 +37,14 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 """Seconds without a byte after which a server is given up."""
 
+SLOWEST = 4096
+"""Bytes per second: a reply that takes longer than these and the time-out is given up too."""
+
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})\Z")
 _SCHEMES = ("http", "https")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_DOCUMENTS = ipaddress.IPv6Network("3fff::/20")
 
 
 class UrlSource:
@@ -53,10 +61,10 @@ class UrlSource:
     def __init__(self, url: str, *, allow_private: bool = False, timeout: float = TIMEOUT) -> None:
         self._url = _checked(url)
         self._timeout = timeout
-        self._opener = _opener(allow_private)
+        self._allow_private = allow_private
         self._identity: dict[str, Any] = {}
         self._strong = ""
-        with self._request(0, 1) as reply:
+        with self._deadline(1) as deadline, self._request(0, 1, deadline) as reply:
             if reply.status != 206:
                 raise self._no_ranges(f"status {reply.status} for a range")
             self.size = self._total(reply, 0, 1)
@@ -87,7 +95,10 @@ class UrlSource:
             Conflict: what the URL names changed.
             Denied, NotFound, StorageFailure: as for the class.
         """
-        with self._request(offset, length) as reply:
+        with (
+            self._deadline(length) as deadline,
+            self._request(offset, length, deadline) as reply,
+        ):
             if reply.status != 206:
                 raise self._changed(f"status {reply.status} for a range")
             if self._total(reply, offset, length) != self.size:
@@ -97,8 +108,8 @@ class UrlSource:
                     raise self._changed(f"another {header}")
             try:
                 data = reply.read(length + 1)
-            except (OSError, http.client.HTTPException) as error:
-                raise self._failed(error) from error
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise self._failed(error) from error  # ValueError: a chunk of -5 bytes
         if len(data) != length:
             raise StorageFailure(
                 "reading", self.name, found=f"{len(data)} bytes", expected=f"{length}",
@@ -120,7 +131,10 @@ class UrlSource:
     ) -> None:
         self.close()
 
-    def _request(self, offset: int, length: int) -> http.client.HTTPResponse:
+    def _deadline(self, length: int) -> Deadline:
+        return Deadline(min(self._timeout + length / SLOWEST, threading.TIMEOUT_MAX))
+
+    def _request(self, offset: int, length: int, deadline: Deadline) -> http.client.HTTPResponse:
         headers = {
             "Range": f"bytes={offset}-{offset + length - 1}",
             "Accept-Encoding": "identity",
@@ -130,7 +144,9 @@ class UrlSource:
             headers["If-Range"] = self._strong
         request = urllib.request.Request(self._url, headers=headers)  # noqa: S310 - checked
         try:
-            reply: http.client.HTTPResponse = self._opener.open(request, timeout=self._timeout)
+            reply: http.client.HTTPResponse = _opener(self._allow_private, deadline).open(
+                request, timeout=self._timeout
+            )
         except urllib.error.HTTPError as error:
             error.close()
             raise self._refused(error.code) from None
@@ -199,10 +215,10 @@ def _checked(url: str) -> str:
     return url
 
 
-def _opener(allow_private: bool) -> urllib.request.OpenerDirector:
+def _opener(allow_private: bool, deadline: Deadline) -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
     for handler in (
-        _Connecting(allow_private),
+        _Connecting(allow_private, deadline),
         _Redirects(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
@@ -258,10 +274,10 @@ def _check_scheme(req: urllib.request.Request, target: str) -> None:
 class _Connecting(urllib.request.HTTPHandler):
     """Opens connections to addresses that were checked."""
 
-    def __init__(self, allow_private: bool) -> None:
+    def __init__(self, allow_private: bool, deadline: Deadline) -> None:
         super().__init__()
         self._allow_private = allow_private
-        self._context = ssl.create_default_context()
+        self._deadline = deadline
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         return self.do_open(self._plain, req)  # type: ignore[arg-type]
@@ -272,33 +288,39 @@ class _Connecting(urllib.request.HTTPHandler):
     https_request = urllib.request.AbstractHTTPHandler.do_request_
 
     def _plain(self, host: str, *, timeout: float, **_: Any) -> http.client.HTTPConnection:
-        return _Plain(host, timeout, self._allow_private)
+        return _Plain(host, timeout, self._allow_private, self._deadline)
 
     def _secure(self, host: str, *, timeout: float, **_: Any) -> http.client.HTTPConnection:
-        return _Secure(host, timeout, self._allow_private, self._context)
+        return _Secure(host, timeout, self._allow_private, self._deadline)
 
 
 class _Plain(http.client.HTTPConnection):
-    def __init__(self, host: str, timeout: float, allow_private: bool) -> None:
+    def __init__(self, host: str, timeout: float, allow_private: bool, deadline: Deadline) -> None:
         super().__init__(host, timeout=timeout)
         self._allow_private = allow_private
+        self._deadline = deadline
 
     def connect(self) -> None:
         self.sock = _connect(self.host, self.port, self.timeout, self._allow_private)
+        self._deadline.add(self.sock)
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 class _Secure(http.client.HTTPSConnection):
-    def __init__(
-        self, host: str, timeout: float, allow_private: bool, context: ssl.SSLContext
-    ) -> None:
-        super().__init__(host, timeout=timeout, context=context)
+    def __init__(self, host: str, timeout: float, allow_private: bool, deadline: Deadline) -> None:
+        super().__init__(host, timeout=timeout, context=_tls())
         self._allow_private = allow_private
-        self._checked_context = context
+        self._deadline = deadline
 
     def connect(self) -> None:
         plain = _connect(self.host, self.port, self.timeout, self._allow_private)
         try:
-            self.sock = self._checked_context.wrap_socket(plain, server_hostname=self.host)
+            self._deadline.add(plain)
+            self.sock = _tls().wrap_socket(plain, server_hostname=self.host)
         except BaseException:
             plain.close()
             raise
@@ -333,13 +355,19 @@ def check_public(address: str, host: str) -> None:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         ip = _embedded(ip) or ip
-    if not ip.is_global or ip.is_multicast:
+    if not ip.is_global or ip.is_multicast or (ip.version == 6 and not _is_unicast(ip)):
         raise Denied(
             "connecting to",
             host,
             found=f"the address {address}, which is not public",
             hint="allow it with allow_private=True, if you mean it",
         )
+
+
+def _is_unicast(ip: ipaddress.IPv6Address) -> bool:
+    """Whether it is of the one part of the space that public addresses are of: others have been
+    given to translation, to sites, and back again."""
+    return ip in _UNICAST and ip not in _DOCUMENTS
 
 
 def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
