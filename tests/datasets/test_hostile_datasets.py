@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from holdfast.datasets.dataset import Dataset
 from holdfast.datasets.reader import DatasetReader
-from holdfast.errors import Invalid, ManifestInvalid
+from holdfast.errors import Invalid, ManifestInvalid, SnapshotConflict, Unsupported
+from holdfast.snapshotting import healing
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
 from runs_support import Commits, NoLeases
@@ -108,3 +111,56 @@ def test_a_manifest_without_end_is_refused_unread(tmp_path):
         Dataset("d", store).read()
     with pytest.raises(ManifestInvalid, match="at most 268435456"):
         DatasetReader(store).get_manifest("d", written.id)
+
+
+@pytest.mark.parametrize("kind", [MemoryStore, NoLeases])
+@pytest.mark.parametrize("pointer", [b"x" * 2000, b"\xff" * 1024, b"\n" * 3000], ids=len)
+def test_a_pointer_full_of_rubbish_is_replaced_by_the_next_writer(kind, pointer):
+    store = kind()
+    first = Dataset("d", store).write([{"n": 1}])
+    plant(store, "datasets/d/latest", pointer)
+    assert Dataset("d", store).latest() == first
+    second = Dataset("d", store).write([{"n": 2}])
+    assert second.parent == first.id
+    assert store.get("datasets/d/latest") == second.id.encode()
+
+
+def test_ids_that_run_out_are_refused_before_anything_is_written():
+    store = MemoryStore()
+    first = Dataset("d", store).write([{"n": 1}])
+    last = "9" * 20
+    data = store.get(first.manifest_path).replace(first.id.encode(), last.encode())
+    store.put(first.manifest_path.replace(first.id, last), data)
+    plant(store, "datasets/d/latest", last.encode())
+    files = dict(store._files)
+    with pytest.raises(Unsupported, match="the newest snapshot is 9999"):
+        Dataset("d", store).write([{"n": 2}])
+    assert store._files == files
+
+
+@pytest.mark.parametrize("id", ["9223372036854775807", "9223372036854775808"])
+def test_ids_at_the_end_of_64_bits_go_on(id):
+    store = MemoryStore()
+    first = Dataset("d", store).write([{"n": 1}])
+    data = store.get(first.manifest_path).replace(first.id.encode(), id.encode())
+    store.put(first.manifest_path.replace(first.id, id), data)
+    plant(store, "datasets/d/latest", id.encode())
+    ds = Dataset("d", store)
+    ids = [ds.append([{"n": n}]).id for n in range(3)]
+    assert [s.id for s in ds.history()] == [*reversed(ids), id]
+    assert [s.id for s in ds.snapshots()] == [first.id, id, *ids]
+
+
+def test_a_pointer_that_changes_for_ever_does_not_hold_a_writer_for_ever(monkeypatch):
+    monkeypatch.setattr(healing, "MOST_CHANGES", 5)
+    store = NoLeases()
+    ids = itertools.count(2 * 10**18)
+
+    def change(seconds):
+        plant(store, "datasets/d/latest", str(next(ids)).encode())
+
+    change(0)
+    ds = Dataset("d", store, layout="default")
+    ds.chain.sleep = change
+    with pytest.raises(SnapshotConflict, match="changed 5 times"):
+        ds.write([{"n": 1}])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from holdfast.digests import sha256_hex
-from holdfast.errors import Integrity, NotFound, PathExists
+from holdfast.errors import Integrity, NotFound, PathExists, SnapshotConflict
 from holdfast.snapshotting.form import HEALED, M, Stored
 from holdfast.snapshotting.lineage import Lineage
 from holdfast.snapshotting.pointer import Pointer
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from holdfast.snapshotting.chain import Chain
 
 _POLL = 0.05
+MOST_CHANGES = 1000
+"""So often may a pointer without manifest change while a writer waits: nobody commits like that."""
 
 
 def base_of(chain: Chain[M], pointer: Pointer) -> Stored[M] | None:
@@ -45,6 +47,7 @@ def settled_base(chain: Chain[M]) -> tuple[Pointer, Stored[M] | None]:
     without manifest is of a dead writer once it was seen unchanged for `dead_after` seconds."""
     pointer = chain.pointer()
     since = chain.clock.monotonic()
+    changes = 0
     while True:
         found = _present(chain, pointer)
         if found is not None:
@@ -59,6 +62,13 @@ def settled_base(chain: Chain[M]) -> tuple[Pointer, Stored[M] | None]:
         again = chain.pointer()
         if again != pointer:
             pointer, since = again, chain.clock.monotonic()
+            changes += 1
+            if changes == MOST_CHANGES:
+                raise SnapshotConflict(
+                    "committing to",
+                    f"{chain.places.model} {chain.places.name}",
+                    found=f"a pointer that changed {changes} times and led nowhere each time",
+                )
 
 
 def heal(chain: Chain[M], id: str, below: Stored[M] | None) -> Stored[M]:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 LONGEST = 1024
 """Bytes of a pointer that are looked at: an id is far shorter."""
 
+MOST = 1 << 20
+"""Bytes up to which a longer one, which somebody damaged, is replaced by the next writer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
@@ -29,6 +32,9 @@ def read_pointer(store: Store, path: str) -> Pointer:
         data = store.read_range(path, 0, LONGEST)
     except NotFound:
         return Pointer(None, None)
+    if len(data) == LONGEST:
+        # Not an id, but a writer who swaps it has to know all of it.
+        data = store.read_range(path, 0, MOST)
     try:
         id = data.decode("utf-8").strip()
     except UnicodeDecodeError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from holdfast.errors import Unsupported
+
 if TYPE_CHECKING:
     from holdfast.clock import Ids
 
@@ -30,8 +32,20 @@ def order(id: str) -> tuple[int, int, str]:
 
 
 def next_id(now_ns: int, above: str | None, ids: Ids) -> str:
-    """A new id: the time, or, where that is not above the newest id, the next one and a little."""
+    """A new id: the time, or, where that is not above the newest id, the next one and a little.
+
+    Raises:
+        Unsupported: the newest id is the largest that there is, or nearly so.
+    """
     floor = int(above) if above is not None and is_decimal(above) else 0
     if now_ns > floor:
         return str(now_ns)
-    return str(floor + 1 + ids.u64() % SPREAD)
+    id = str(floor + 1 + ids.u64() % SPREAD)
+    if not is_decimal(id):
+        raise Unsupported(
+            "making a snapshot id",
+            found=f"the newest snapshot is {above}",
+            expected="one that leaves room for larger ids of at most 20 digits",
+            hint="no clock made it; take that snapshot out of the store",
+        )
+    return id
