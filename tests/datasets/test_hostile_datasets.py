@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 
 import pytest
 
 from holdfast.datasets.dataset import Dataset
 from holdfast.datasets.reader import DatasetReader
-from holdfast.errors import Invalid, ManifestInvalid, SnapshotConflict, Unsupported
+from holdfast.errors import Invalid, ManifestInvalid, SchemaViolation, SnapshotConflict, Unsupported
 from holdfast.snapshotting import healing
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
@@ -164,3 +165,27 @@ def test_a_pointer_that_changes_for_ever_does_not_hold_a_writer_for_ever(monkeyp
     ds.chain.sleep = change
     with pytest.raises(SnapshotConflict, match="changed 5 times"):
         ds.write([{"n": 1}])
+
+
+def test_a_stream_of_which_a_write_failed_does_not_end_as_if_it_were_committed():
+    ds = Dataset("d", MemoryStore(), codec="jsonl")
+    bad = [{"n": float("nan")}]
+    stream = ds.stream_write_records()
+    with pytest.raises(Invalid, match="of which a write failed"), stream, suppress(SchemaViolation):
+        stream.write(bad)
+    with ds.stream_write_records() as stream:
+        with pytest.raises(SchemaViolation):
+            stream.write(bad)
+        stream.abort()
+    assert list(ds.snapshots()) == []
+
+
+def test_what_a_transaction_refused_counts_for_nothing():
+    ds = Dataset("d", MemoryStore())
+    with ds.transaction() as tx:
+        with pytest.raises(Invalid):
+            tx.stage(12)
+        tx.stage(b"blob")
+        with pytest.raises(Invalid, match="a second blob"):
+            tx.stage(b"other")
+    assert ds.read() == b"blob"

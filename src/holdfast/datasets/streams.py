@@ -42,6 +42,7 @@ class _Stream:
         self._expected = expected
         self._times = TimeRange()
         self._ended = False
+        self._failed = False
         self._snapshot: DatasetSnapshot | None = None
 
     @property
@@ -67,9 +68,14 @@ class _Stream:
 
     def abort(self) -> None:
         """Drop what was written; idempotent, and nothing happens after `commit`."""
+        self._failed = False
         if not self._ended:
             self._ended = True
             self._drop()
+
+    def _fail(self) -> None:
+        self.abort()
+        self._failed = True
 
     def _finish(self) -> tuple[Form, list[Part]]:
         raise NotImplementedError
@@ -92,6 +98,13 @@ class _Stream:
     ) -> None:
         if error is not None:
             self.abort()
+        elif self._failed:
+            raise Invalid(
+                "committing a stream into",
+                f"dataset {self._writer.dataset.id}",
+                found="one of which a write failed",
+                hint="nothing of it is visible; begin a new one, or call abort() to end in peace",
+            )
         elif not self._ended:
             self.commit()
 
@@ -124,7 +137,7 @@ class BlobStream(_Stream):
         try:
             self._output.write(data)
         except BaseException:
-            self.abort()
+            self._fail()
             raise
         return memoryview(data).nbytes
 
@@ -161,7 +174,7 @@ class RecordStream(_Stream):
             for chunk in self._writer.chunks(data, self._times):
                 recorder.write(chunk)
         except BaseException:
-            self.abort()
+            self._fail()
             raise
 
     def _started(self, default: str) -> Recorder:

@@ -43,6 +43,7 @@ class Transaction:
         self._parts: dict[int, list[Part]] = {}
         self._times = TimeRange()
         self._staged = 0
+        self._good = 0  # staged, or on the way
         self._ended = False
         self._snapshot: DatasetSnapshot | None = None
 
@@ -61,19 +62,27 @@ class Transaction:
         """
         with self._lock:
             self._check_open()
-            number, self._staged = self._staged, self._staged + 1
             if self._form is None:
                 self._form = self._writer.form(default_codec(data))
             form = self._form
-        times = TimeRange()
-        if form.codec is None:
-            if number:
+            if form.codec is None and self._good:
                 raise Invalid(
                     "staging", self._writer.dataset, found="a second blob for one raw snapshot"
                 )
-            parts = [self._writer.raw_part(form, data)]
-        else:
-            parts = self._writer.encode(form, self._writer.chunks(data, times))
+            number, self._staged = self._staged, self._staged + 1
+            self._good += 1
+        times = TimeRange()
+        try:
+            if form.codec is None:
+                parts = [self._writer.raw_part(form, data)]
+            else:
+                parts = self._writer.encode(form, self._writer.chunks(data, times))
+        except BaseException:
+            with self._lock:
+                self._good -= 1
+                if not self._good:
+                    self._form = None  # what was refused does not decide on the codec
+            raise
         with self._lock:
             if self._ended:
                 _close(parts)
