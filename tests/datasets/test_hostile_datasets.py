@@ -189,3 +189,22 @@ def test_what_a_transaction_refused_counts_for_nothing():
         with pytest.raises(Invalid, match="a second blob"):
             tx.stage(b"other")
     assert ds.read() == b"blob"
+
+
+def test_a_lost_file_without_a_sha256_does_not_keep_the_next_writer_out():
+    store, sink = MemoryStore(), Strict()
+    first = Dataset("d", store, checksum="md5").write([{"n": 1}])
+    store.delete(first.files[0].path)
+    ds = Dataset("d", store, sink=sink)
+    second = ds.write([{"n": 2}])
+    assert [r.id for r in sink.records] == [first.id, second.id]
+    assert [o.path for o in sink.records[0].objects] == [first.manifest_path]
+    assert ds.read() == [{"n": 2}]
+
+
+def test_hundreds_of_snapshots_that_no_commit_knows_are_anchored_oldest_first():
+    store, sink = MemoryStore(), Strict()
+    bare = Dataset("d", store)
+    ids = [bare.append([{"n": n}]).id for n in range(200)]
+    last = Dataset("d", store, sink=sink).append([{"n": -1}])
+    assert [r.id for r in sink.records] == [*ids, last.id]

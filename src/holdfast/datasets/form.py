@@ -11,7 +11,7 @@ from holdfast.datasets.layout import DEFAULT, FLAT, HIVE
 from holdfast.datasets.manifest import DatasetManifest, decode_manifest, encode_manifest
 from holdfast.datasets.partition import partition_of
 from holdfast.digests import sha256_hex
-from holdfast.errors import Invalid
+from holdfast.errors import Invalid, NotFound
 from holdfast.records import ObjectRef
 from holdfast.snapshotting.form import COLLECTED, HEALED
 from holdfast.snapshotting.schema import check_place
@@ -120,13 +120,19 @@ class DatasetForm:
     def unfixed(self, store: Store, manifest: DatasetManifest) -> Sequence[ObjectRef]:
         if manifest.checksum_algorithm == "sha256" and all(f.checksum for f in manifest.files):
             return ()
-        return [_digested(store, f.path) for f in manifest.files]
+        # A file that is lost must not keep the dataset from being written to: `verify` tells of it.
+        found = (_digested(store, f.path) for f in manifest.files)
+        return [ref for ref in found if ref is not None]
 
 
-def _digested(store: Store, path: str) -> ObjectRef:
+def _digested(store: Store, path: str) -> ObjectRef | None:
+    """The reference to a file; None where it is not there."""
     state = hashlib.sha256()
     size = 0
-    while piece := store.read_range(path, size, _PIECE):
-        state.update(piece)
-        size += len(piece)
+    try:
+        while piece := store.read_range(path, size, _PIECE):
+            state.update(piece)
+            size += len(piece)
+    except NotFound:
+        return None
     return ObjectRef(path, size, state.hexdigest())

@@ -84,8 +84,8 @@ def repair(dataset: Dataset) -> Iterator[Finding]:
         yield from dead
     if base is not None and base.manifest.mark == "healed" and base.id == pointer.id:
         yield from _healed(dataset, base, anchored)
-    for stored in anchored:
-        yield _info("unanchored", stored.path, "fixed by a COMMIT of the ledger now")
+    for path in anchored:
+        yield _info("unanchored", path, "fixed by a COMMIT of the ledger now")
     if base is not None and pointer.id != base.id and _points_below(pointer.id, base.id):
         try:
             chain.store.compare_and_swap(chain.places.pointer, pointer.data, base.id.encode())
@@ -266,10 +266,10 @@ def _of_dead_writers(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _healed(
-    dataset: Dataset, base: Stored[DatasetManifest], anchored: list[Stored[DatasetManifest]]
+    dataset: Dataset, base: Stored[DatasetManifest], anchored: list[str]
 ) -> Iterator[Finding]:
     known = isinstance(dataset.chain.sink, NullSink)
-    if known or any(stored.id == base.id for stored in anchored):
+    if known or base.path in anchored:
         message = "its writer died; it repeats the snapshot below"
         yield _info("healed", base.path, message)
 

@@ -24,24 +24,25 @@ def anchor(chain: Chain[M], stored: Stored[M], *, since: int = 0) -> int:
     return chain.sink.commit(record_of(chain, stored), since=since)
 
 
-def anchor_missing(chain: Chain[M], base: Stored[M] | None) -> list[Stored[M]]:
-    """Anchor `base` and what lies below it, as far as the ledger does not know it; what was
-    anchored, the oldest first. A crash between manifest and COMMIT ends here."""
+def anchor_missing(chain: Chain[M], base: Stored[M] | None) -> list[str]:
+    """Anchor `base` and what lies below it, as far as the ledger does not know it; the manifests
+    of what was anchored, the oldest first. A crash between manifest and COMMIT ends here."""
     if base is None or isinstance(chain.sink, NullSink):
         return []
     places = chain.places
     last = chain.sink.last_commit(places.model, places.name)
     if last is not None and last[1] == base.id:
         return []
-    missing: list[Stored[M]] = []
+    missing: list[str] = []
     for stored in chain.history(base):
         if chain.sink.find_commit(places.model, places.name, stored.id) is not None:
             break
-        missing.append(stored)
+        missing.append(stored.id)
     missing.reverse()
-    for stored in missing:
-        anchor(chain, stored)
-    return missing
+    # Read a second time: thousands of manifests with the same files are too much to hold.
+    for id in missing:
+        anchor(chain, chain.load(id))
+    return [places.manifest(id) for id in missing]
 
 
 def record_of(chain: Chain[M], stored: Stored[M]) -> CommitRecord:

@@ -78,9 +78,9 @@ def repair(volume: Volume) -> Iterator[Finding]:
             yield Finding(Severity.INFO, "healed", base.path, message, MODEL)
     else:
         anchored = anchor_missing(chain, chain.newest())
-    for stored in anchored:
+    for path in anchored:
         message = "fixed by a COMMIT of the ledger now"
-        yield Finding(Severity.INFO, "unanchored", stored.path, message, MODEL)
+        yield Finding(Severity.INFO, "unanchored", path, message, MODEL)
     newest = chain.newest()
     if newest is None:
         return
