@@ -9,10 +9,18 @@ import pytest
 
 from holdfast.datasets.dataset import Dataset
 from holdfast.datasets.reader import DatasetReader
-from holdfast.errors import Invalid, ManifestInvalid, SchemaViolation, SnapshotConflict, Unsupported
+from holdfast.errors import (
+    Invalid,
+    ManifestInvalid,
+    PathExists,
+    SchemaViolation,
+    SnapshotConflict,
+    Unsupported,
+)
 from holdfast.snapshotting import healing
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
+from holdfast.store.object_writer import ObjectStaged
 from runs_support import Commits, NoLeases
 
 
@@ -208,3 +216,18 @@ def test_hundreds_of_snapshots_that_no_commit_knows_are_anchored_oldest_first():
     ids = [bare.append([{"n": n}]).id for n in range(200)]
     last = Dataset("d", store, sink=sink).append([{"n": -1}])
     assert [r.id for r in sink.records] == [*ids, last.id]
+
+
+def test_an_object_whose_name_was_taken_can_be_published_under_another():
+    store = MemoryStore()
+    store.put("a", b"theirs")
+
+    def no_stage():
+        raise AssertionError("it is small")
+
+    staged = ObjectStaged(create=store.put, stage=no_stage, key=str, name="x")
+    staged.write(b"ours")
+    with pytest.raises(PathExists):
+        staged.publish("a")
+    staged.publish("b")
+    assert (store.get("a"), store.get("b")) == (b"theirs", b"ours")

@@ -227,7 +227,8 @@ class ObjectStaged:
         self.check_open("preparing")
 
     def publish(self, path: str) -> None:
-        """Publish the object, durable on return. Raises `PathExists` when it lost the race."""
+        """Publish the object, durable on return. Raises `PathExists` when it lost the race; it can
+        be published under another name then."""
         self.check_open("publishing")
         key = self._key(path)
         self._state = "failed"
@@ -236,7 +237,11 @@ class ObjectStaged:
                 self._create(path, bytes(self._buffer))
             else:
                 self._stage.publish(key, self._size)
+        except PathExists:
+            self._state = "open"  # the bytes are as they were: another name may be free
+            raise
         except Lost:
+            self._state = "open"
             raise PathExists("creating", path, found="another file is there") from None
         self._state = "open"
 
