@@ -120,6 +120,18 @@ def test_there_is_an_example_for_each_way_of_use():
     assert [example.name for example in EXAMPLES if f"({example.name})" not in listed] == []
 
 
+PAGES = [
+    *(GUIDES / name for name in NAMES),
+    *(ROOT / "docs/spec" / name for name in ("datasets.md", "volumes.md")),
+    *sorted((ROOT / "docs/spec/contracts").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_of_datasets_calls_what_is_there_planned(page):
+    assert not re.search(r"\b(planned|draft|TODO|not yet|to come)\b", page.read_text(), re.I)
+
+
 CONTRACTS = ROOT / "docs/spec/contracts"
 REFERENCE = re.compile(r"`((?:\w+/)+test_\w+\.py)::(\w+)`")
 CLAUSE = re.compile(r"^(?:- )?\*\*([A-Z]\d+)\*\*", re.MULTILINE)
