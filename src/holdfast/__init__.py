@@ -6,7 +6,8 @@
     report = repo.ingest("results")
     repo.verify()
 
-Every public name is here; the modules below are private but for `holdfast.testing`.
+Every public name is here; the modules below are private but for `holdfast.testing`,
+`holdfast.interop` and `holdfast.volumes.importing`.
 """
 
 from __future__ import annotations

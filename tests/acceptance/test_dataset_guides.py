@@ -120,6 +120,37 @@ def test_there_is_an_example_for_each_way_of_use():
     assert [example.name for example in EXAMPLES if f"({example.name})" not in listed] == []
 
 
+INSIDE = {
+    *("chain", "codec_of", "commit_blocks", "give_up", "index", "kept_form", "options", "places"),
+    *("settle", "source", "verified", "verify_reads", "writer"),
+}
+"""Names without an underscore that only other parts of Holdfast use."""
+
+
+def test_api_md_names_everything_that_can_be_given_to_and_asked_of_datasets_and_volumes():
+    import inspect
+
+    import holdfast
+    from holdfast import interop
+
+    text = (ROOT / "docs/api.md").read_text()
+    known = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", text))))
+    wanted = set(interop.__all__)
+    for public in (
+        *(holdfast.Dataset, holdfast.DatasetSnapshot, holdfast.DatasetReader),
+        *(holdfast.Volume, holdfast.VolumeSnapshot, holdfast.BlockRef, holdfast.ManifestRef),
+    ):
+        wanted |= {name for name in dir(public) if not name.startswith("_")}
+    for function in (
+        *(holdfast.Dataset.__init__, holdfast.Dataset.write, holdfast.Dataset.scan),
+        *(holdfast.Dataset.apply_retention, holdfast.DatasetReader.__init__),
+        *(holdfast.Jsonl, holdfast.Parquet, holdfast.Field, holdfast.Volume.__init__),
+        *(holdfast.Volume.commit, holdfast.Volume.read_at),
+    ):
+        wanted |= inspect.signature(function).parameters.keys() - {"self"}
+    assert sorted(wanted - known - INSIDE) == []
+
+
 PAGES = [
     *(GUIDES / name for name in NAMES),
     *(ROOT / "docs/spec" / name for name in ("datasets.md", "volumes.md")),
