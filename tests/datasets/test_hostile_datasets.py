@@ -17,7 +17,8 @@ from holdfast.errors import (
     SnapshotConflict,
     Unsupported,
 )
-from holdfast.snapshotting import healing
+from holdfast.snapshotting import chain, healing
+from holdfast.store.calls import OsCalls
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
 from holdfast.store.object_writer import ObjectStaged
@@ -231,3 +232,56 @@ def test_an_object_whose_name_was_taken_can_be_published_under_another():
         staged.publish("a")
     staged.publish("b")
     assert (store.get("a"), store.get("b")) == (b"theirs", b"ours")
+
+
+class Interrupted(OsCalls):
+    """System calls, one of which is met by Ctrl-C: before or after it does its work."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+        self.left = -1
+
+    def __getattribute__(self, name):
+        value = super().__getattribute__(name)
+        if name in ("after", "left") or name.startswith("_") or not callable(value):
+            return value
+
+        def call(*args, **kwargs):
+            self.left -= 1
+            if self.left == 0 and not self.after:
+                raise KeyboardInterrupt
+            result = value(*args, **kwargs)
+            if self.left == 0 and self.after:
+                raise KeyboardInterrupt
+            return result
+
+        return call
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before a call", "after a call"])
+@pytest.mark.parametrize("options", [{}, {"partition_by": "n"}], ids=str)
+def test_ctrl_c_at_any_system_call_leaves_the_old_or_the_new_and_the_next_write_goes_on(
+    tmp_path, monkeypatch, options, after
+):
+    monkeypatch.setattr(chain, "LEASE_TIMEOUT", 1.0)
+    rows = [{"n": 2}, {"n": 3, "x": "y" * 300_000}]
+    done, number = False, 0
+    while not done:
+        number += 3 if options else 1
+        calls, sink = Interrupted(after), Strict()
+        root = tmp_path / str(number)
+        ds = Dataset("d", FileSystemStore(root, calls=calls), codec="jsonl", sink=sink, **options)
+        ds.write([{"n": 1}])
+        calls.left = number
+        with suppress(KeyboardInterrupt):
+            ds.append(rows)
+        done, calls.left = calls.left > 0, -1
+        fresh = Dataset("d", FileSystemStore(root), sink=sink)
+        found = sorted(row["n"] for row in fresh.read())
+        assert found in ([1], [1, 2, 3])
+        ds.append([{"n": 9}])
+        assert sorted(row["n"] for row in fresh.read()) == [*found, 9]
+        errors = [step for step in fresh.verify() if getattr(step, "severity", "") == "error"]
+        assert errors == []
+    assert number > 30

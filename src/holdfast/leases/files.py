@@ -156,16 +156,24 @@ class FileLease:
         fd, self._fd = self._fd, -1
         if fd < 0:
             return
-        self._leases._held.discard(self)
-        if self._pid == os.getpid():
-            # Children forked meanwhile share the open file: only an explicit unlock frees it.
+        # Ctrl-C may come at any step: the lock must not stay with a process that lives on.
+        try:
+            self._leases._held.discard(self)
+            if self._pid == os.getpid():
+                self._unlock(fd)
+        finally:
+            with contextlib.suppress(OSError):
+                self._calls.close(fd)
+
+    def _unlock(self, fd: int) -> None:
+        try:
             with contextlib.suppress(OSError):
                 if self.exclusive:
                     self._calls.write_at(fd, b"\n", 0)
+        finally:
+            # Children forked meanwhile share the open file: only an explicit unlock frees it.
             with contextlib.suppress(OSError):
                 self._calls.unlock(fd)
-        with contextlib.suppress(OSError):
-            self._calls.close(fd)
 
     def _drop_in_child(self) -> None:
         fd, self._fd = self._fd, -1
