@@ -285,3 +285,11 @@ def test_ctrl_c_at_any_system_call_leaves_the_old_or_the_new_and_the_next_write_
         errors = [step for step in fresh.verify() if getattr(step, "severity", "") == "error"]
         assert errors == []
     assert number > 30
+
+
+def test_more_large_partitions_than_descriptors_are_refused_with_a_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda which: (64, 64))
+    ds = Dataset("d", FileSystemStore(tmp_path), partition_by="n", codec="jsonl")
+    with pytest.raises(Unsupported, match="more than 32 partitions with large files"):
+        ds.write({"n": n, "x": "y" * 300_000} for n in range(60))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -40,7 +40,10 @@ class Recorder:
         self._codec = form.codec
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._parts: list[Part] = []
+        self._large = 0
         self._most = max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        # A large file that is open has a descriptor too.
+        self._most_open = min(OPEN, self._most // 2)
 
     def write(self, chunk: Chunk) -> None:
         """Take a chunk of records.
@@ -80,7 +83,7 @@ class Recorder:
     def _encoder(self, partition: str) -> Encoder:
         entry = self._open.get(partition)
         if entry is None:
-            if len(self._open) >= OPEN:
+            if len(self._open) >= self._most_open:
                 self._end_one()
             output = Output(self._store, self._folder, self._form.compressor, self._form.checksum)
             entry = self._open[partition] = _Open(output, self._codec.encoder(output))
@@ -101,7 +104,8 @@ class Recorder:
         del self._open[partition]
         self._parts.append(part)
         # A staged file stays open, and locked, until it has its name.
-        if sum(p.staged is not None for p in self._parts) > self._most:
+        self._large += part.staged is not None
+        if self._large > self._most:
             raise Unsupported(
                 "writing a snapshot",
                 self._folder,
