@@ -316,3 +316,19 @@ def test_a_line_that_the_original_could_not_read_is_written_with_a_warning(store
     with pytest.warns(UserWarning, match="10 MiB"):
         ds.write([{"long": "x" * (10 * 2**20)}])
     assert len(ds.read()[0]["long"]) == 10 * 2**20
+
+
+def test_an_input_that_no_commit_could_name_is_refused(store):
+    ds = Dataset("d", store)
+    for inputs in (["commit:0"], ["x"], [5], "sha256:12"):
+        with pytest.raises(Invalid, match="commit:<logseq>"):
+            ds.write(ROWS, inputs=inputs)
+    assert list(store.list()) == []
+    snapshot = ds.write(ROWS, inputs="commit:5")
+    assert snapshot.manifest.lineage.inputs == ("commit:5",)
+
+
+def test_an_append_by_other_partition_keys_is_refused(store):
+    Dataset("d", store, partition_by="n", codec="jsonl").write(ROWS)
+    with pytest.raises(Invalid, match="partition keys s"):
+        Dataset("d", store, partition_by="s", codec="jsonl").append([{"n": 1, "s": "x"}])

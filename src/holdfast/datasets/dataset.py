@@ -12,7 +12,7 @@ from holdfast.datasets.handle import DatasetHandle
 from holdfast.datasets.snapshot import DatasetSnapshot
 from holdfast.datasets.writer import OnConflict, SnapshotWriter
 from holdfast.errors import NoSnapshots
-from holdfast.snapshotting.lineage import Lineage
+from holdfast.snapshotting.lineage import lineage_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -91,7 +91,7 @@ class Dataset(DatasetHandle):
             Invalid: data of a kind that this dataset does not take.
             StorageFailure, NoSpace, Denied: nothing was acknowledged.
         """
-        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        lineage = lineage_of(message, inputs, run)
         return self.writer.write(data, metadata, lineage, parent, on_conflict, appends=False)
 
     def append(
@@ -107,7 +107,7 @@ class Dataset(DatasetHandle):
     ) -> DatasetSnapshot:
         """Commit a snapshot that holds what the newest one holds, and `data`. Files are not
         copied: both snapshots name them. Arguments and errors as `write`."""
-        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        lineage = lineage_of(message, inputs, run)
         return self.writer.write(data, metadata, lineage, parent, on_conflict, appends=True)
 
     def transaction(
@@ -135,7 +135,7 @@ class Dataset(DatasetHandle):
         return Transaction(
             self.writer,
             metadata,
-            Lineage(message=message, inputs=tuple(inputs), run=run),
+            lineage_of(message, inputs, run),
             self.writer.expected(parent, on_conflict),
             appends=append,
         )
@@ -154,7 +154,7 @@ class Dataset(DatasetHandle):
         context manager it commits, and after an exception aborts: nothing is visible."""
         from holdfast.datasets.streams import BlobStream
 
-        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        lineage = lineage_of(message, inputs, run)
         expected = self.writer.expected(parent, on_conflict)
         return BlobStream(self.writer, metadata, lineage, expected)
 
@@ -172,7 +172,7 @@ class Dataset(DatasetHandle):
         ``commit()``; otherwise as `stream_write`. The hive layout refuses it."""
         from holdfast.datasets.streams import RecordStream
 
-        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        lineage = lineage_of(message, inputs, run)
         expected = self.writer.expected(parent, on_conflict)
         return RecordStream(self.writer, metadata, lineage, expected)
 

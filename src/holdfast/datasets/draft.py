@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.datasets.layout import file_name
 from holdfast.datasets.manifest import DatasetManifest, FileRef
+from holdfast.datasets.partition import parse_partition, partition_keys
 from holdfast.datasets.timestamps import TimeRange
 from holdfast.errors import Invalid
 from holdfast.snapshotting.form import REPLACEMENT
@@ -176,6 +177,16 @@ class DatasetDraft:
                     found=f"{name} {found or 'none'}",
                     expected=f"{expected or 'none'}, which the latest snapshot has",
                     hint="append in the same form, or write a new snapshot",
+                )
+        if self._parts and self._parts[0].partition and base.files:
+            keys = [key for key, _ in parse_partition(self._parts[0].partition)]
+            stored = list(partition_keys(base.files[0].path))
+            if keys != stored:
+                raise Invalid(
+                    "appending to",
+                    f"dataset {self._dataset}",
+                    found=f"the partition keys {', '.join(keys)}",
+                    expected=f"{', '.join(stored)}, which the latest snapshot has",
                 )
 
 

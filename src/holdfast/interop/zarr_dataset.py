@@ -38,7 +38,7 @@ from holdfast.interop.zarr_pack import (
     resolve,
 )
 from holdfast.snapshotting.commit import Expected
-from holdfast.snapshotting.lineage import Lineage
+from holdfast.snapshotting.lineage import Lineage, lineage_of
 
 if TYPE_CHECKING:
     from holdfast.datasets.output import Output, Part
@@ -125,7 +125,7 @@ class ZarrDataset:
         from holdfast.interop.zarr_transaction import ZarrTransaction
 
         self.dataset.chain.check_writable()
-        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        lineage = lineage_of(message, inputs, run)
         return ZarrTransaction(self, self.latest(), metadata, lineage, on_conflict == "retry")
 
     def repack(self, *, message: str | None = None) -> DatasetSnapshot:

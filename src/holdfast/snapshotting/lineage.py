@@ -7,10 +7,12 @@ The original ignores it. Fields in this order, empty ones left out: ``author``, 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.errors import Unsupported
+from holdfast.errors import Invalid, Unsupported
+from holdfast.records import is_input
 from holdfast.snapshotting.fields import Fields
 from holdfast.snapshotting.manifest_json import Ordered
 
@@ -48,6 +50,25 @@ class Lineage:
             value = getattr(self, name)
             if isinstance(value, str):
                 object.__setattr__(self, name, _SURROGATE.sub("\ufffd", value))
+
+
+def lineage_of(
+    message: str | None = None, inputs: Sequence[str] = (), run: str | None = None
+) -> Lineage:
+    """The lineage that a caller names.
+
+    Raises:
+        Invalid: an input that no COMMIT could name.
+    """
+    named = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+    for item in named:
+        if not is_input(item):
+            raise Invalid(
+                "naming what it was made from",
+                repr(item),
+                expected="commit:<logseq>, asl1:<hash id>:<digest> or sha256:<64 hex digits>",
+            )
+    return Lineage(message=message, inputs=named, run=run)
 
 
 def lineage_fields(lineage: Lineage | None, mark: str) -> list[tuple[str, Any]]:

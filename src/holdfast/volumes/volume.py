@@ -18,7 +18,7 @@ from holdfast.snapshotting.block_hashes import sidecar_path
 from holdfast.snapshotting.chain import DEAD_AFTER, Chain
 from holdfast.snapshotting.commit import Committer
 from holdfast.snapshotting.iteration import Iteration
-from holdfast.snapshotting.lineage import Lineage
+from holdfast.snapshotting.lineage import Lineage, lineage_of
 from holdfast.snapshotting.manifest_json import encode
 from holdfast.volumes.blocks import Range, missing_ranges
 from holdfast.volumes.checking import check_files, check_references
@@ -153,7 +153,7 @@ class Volume:
             SnapshotConflict: as `parent` and `on_conflict` say. Nothing is visible.
             StorageFailure, NoSpace, Denied: nothing was acknowledged.
         """
-        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        lineage = lineage_of(message, inputs, run)
         return self.commit_blocks(
             blocks, metadata, lineage, expected(self.chain, parent, on_conflict)
         )
@@ -181,7 +181,7 @@ class Volume:
 
         self.chain.check_writable()
         encode(dict(metadata or {}), depth=1)
-        lineage = Lineage(message=message, inputs=tuple(inputs), run=run)
+        lineage = lineage_of(message, inputs, run)
         return VolumeTransaction(self, metadata, lineage, expected(self.chain, parent, on_conflict))
 
     def commit_blocks(
