@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -29,11 +30,27 @@ _HIDDEN = frozenset(
 _BARE = b"This is a netCDF dimension but not a netCDF variable"
 
 
+MOST_ITEMS = 1 << 22
+"""Numbers or strings of an attribute that is read. Only its header says how many it has, and HDF5
+believes even one that is damaged."""
+
+
+def read_attribute(item: h5py.Group | h5py.Dataset, name: str, default: Any = None) -> Any:
+    """The value of an attribute, `default` where there is none. Raises `ValueError` where it has
+    more than `MOST_ITEMS`."""
+    if name not in item.attrs:
+        return default
+    shape = item.attrs.get_id(name).shape
+    if shape is not None and math.prod(shape) > MOST_ITEMS:
+        raise ValueError(f"an attribute {name} of shape {shape}")
+    return item.attrs[name]
+
+
 def is_bare_dimension(data: h5py.Dataset) -> bool:
     """Whether `data` stands for the length of a dimension only."""
-    if data.attrs.get("CLASS") != b"DIMENSION_SCALE":
+    if read_attribute(data, "CLASS") != b"DIMENSION_SCALE":
         return False
-    name = data.attrs.get("NAME", b"")
+    name = read_attribute(data, "NAME", b"")
     return isinstance(name, bytes) and name.startswith(_BARE)
 
 
@@ -43,7 +60,7 @@ def dimension_names(data: h5py.Dataset, path: str, phony: list[int]) -> list[str
     `phony` holds the lengths of the dimensions that were made up in this group, and grows.
     """
     name = path.rpartition("/")[2]
-    if data.attrs.get("CLASS") == b"DIMENSION_SCALE":
+    if read_attribute(data, "CLASS") == b"DIMENSION_SCALE":
         if data.ndim == 1:
             return [name]
         by_id = _by_id(data)
@@ -97,7 +114,7 @@ def _scales(data: h5py.Dataset) -> list[int | None]:
     """Addresses of the first scale of each dimension, its own where it is one."""
     import h5py
 
-    if data.ndim == 1 and data.attrs.get("CLASS") == b"DIMENSION_SCALE":
+    if data.ndim == 1 and read_attribute(data, "CLASS") == b"DIMENSION_SCALE":
         return [h5py.h5o.get_info(data.id).addr]
     return [
         h5py.h5o.get_info(dimension[0].id).addr if len(dimension) else None
@@ -109,7 +126,7 @@ def _by_id(data: h5py.Dataset) -> list[str] | None:
     """The dimensions of a coordinate of several dimensions, which NetCDF names by number."""
     import h5py
 
-    ids = data.attrs.get("_Netcdf4Coordinates")
+    ids = read_attribute(data, "_Netcdf4Coordinates")
     if ids is None or len(ids) != data.ndim:
         return None
     names: dict[int, str] = {}
@@ -118,7 +135,7 @@ def _by_id(data: h5py.Dataset) -> list[str] | None:
         for name in group:
             item = group.get(name)
             if isinstance(item, h5py.Dataset) and "_Netcdf4Dimid" in item.attrs:
-                names.setdefault(int(item.attrs["_Netcdf4Dimid"]), name)
+                names.setdefault(int(read_attribute(item, "_Netcdf4Dimid")), name)
         if group.name == "/":
             break
         group = group.parent
@@ -157,7 +174,7 @@ def _attribute(item: Any, name: str) -> tuple[Any, str]:
     import h5py
     import numpy as np
 
-    value = item.attrs[name]
+    value = read_attribute(item, name)
     strings = h5py.check_string_dtype(item.attrs.get_id(name).dtype)
     if isinstance(value, h5py.Empty):
         return ("", "") if strings else ([], value.dtype.str)

@@ -20,6 +20,7 @@ from holdfast.interop.hdf5_attributes import (
     grown_shape,
     is_bare_dimension,
 )
+from holdfast.interop.hdf5_heaps import SIGNATURE, check_heap
 from holdfast.interop.hdf5_types import decode_filters, fill_json, zarr_type
 from holdfast.interop.references import Readable, ReferenceBuilder, ReferenceSet
 
@@ -34,6 +35,9 @@ INLINE_STRINGS = 64 << 20
 
 INLINE_AGAIN = 16 << 20
 """Bytes of the chunks of one variable that are encoded again, because they skip a filter."""
+
+MOST_AGAIN = 256 << 20
+"""Bytes of such a chunk before it is encoded."""
 
 PIECE = 8 << 20
 """Bytes of the chunks that a contiguous dataset is cut into, at most, where its shape allows."""
@@ -63,7 +67,9 @@ def hdf5_references(
     from holdfast.errors import NotFound
 
     builder = ReferenceBuilder(file)
-    with _errors(file.path), h5py.File(_Reader(file), "r", driver="fileobj") as source:
+    reader = _Reader(file)
+    with _errors(file.path), h5py.File(reader, "r", driver="fileobj") as source:
+        reader.lengths = source.id.get_create_plist().get_sizes()[1]
         wanted = None if variables is None else set(variables)
         walk = _Walk(file, builder, set(skip), wanted, dimension_lengths(source))
         walk.group(source, "", 0)
@@ -78,6 +84,9 @@ class _Reader(io.RawIOBase):
     def __init__(self, file: Readable) -> None:
         self._file = file
         self._at = 0
+        self._heaps: set[int] = set()
+        self.lengths = 8
+        """Bytes of a length in the file."""
 
     def readable(self) -> bool:
         return True
@@ -96,6 +105,9 @@ class _Reader(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
         data = self._file.read_at(self._at, len(view))
+        if data.startswith(SIGNATURE) and self._at not in self._heaps:
+            check_heap(self._file.read_at, self._at, self.lengths, self._file.path)
+            self._heaps.add(self._at)
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
@@ -215,6 +227,8 @@ class _Variable:
         }
 
     def _strings(self) -> dict[str, Any]:
+        if 4 * self.data.size > INLINE_STRINGS:  # each is 4 bytes and its text
+            raise self._unsupported(f"strings of more than {INLINE_STRINGS} bytes")
         items = self.data.asstr(errors="surrogateescape")[()]
         flat = [items] if self.data.shape == () else items.ravel().tolist()
         out = [len(flat).to_bytes(4, "little")]
@@ -286,6 +300,8 @@ class _Variable:
         import numpy as np
 
         data = self.data
+        if math.prod(data.chunks) * data.dtype.itemsize > MOST_AGAIN:
+            raise self._unsupported(f"a chunk of more than {MOST_AGAIN} bytes skips filters")
         values = np.full(data.chunks, data.fillvalue, data.dtype)
         part = data[tuple(slice(o, o + c) for o, c in zip(offsets, data.chunks, strict=True))]
         values[tuple(slice(0, n) for n in part.shape)] = part
@@ -310,6 +326,7 @@ class _Variable:
         start = data.id.get_offset()
         if start is None or not data.id.get_storage_size():
             return data.shape, False
+        self.builder.check(start, size)  # before a shape without bounds is cut
         if coordinate and size <= INLINE_COORDINATE:
             self.builder.add_inline(self._key((0,)), self.builder.stored(start, size))
             return data.shape, True

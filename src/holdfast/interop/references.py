@@ -312,15 +312,16 @@ class ReferenceBuilder:
 
     def add_range(self, key: str, offset: int, length: int) -> None:
         """A chunk that lies in the file. Raises `Invalid` where the file ends before it does."""
-        self._check(offset, length)
+        self.check(offset, length)
         self._ranges[key] = (offset, length)
 
     def stored(self, offset: int, length: int) -> bytes:
         """Bytes of the file. Raises `Invalid` where the file ends before they do."""
-        self._check(offset, length)
+        self.check(offset, length)
         return self._file.read_at(offset, length)
 
-    def _check(self, offset: int, length: int) -> None:
+    def check(self, offset: int, length: int) -> None:
+        """Raises `Invalid` where the file ends before these bytes do."""
         if offset < 0 or length < 0 or offset + length > self._file.size:
             raise Invalid(
                 "making references to",
