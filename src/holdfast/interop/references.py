@@ -28,11 +28,9 @@ from typing import Any, NamedTuple, Protocol, Self
 from holdfast import canonical_json
 from holdfast.digests import Digest, hasher
 from holdfast.errors import Invalid, ManifestInvalid, Unsupported
+from holdfast.interop.reference_metadata import check_metadata
 
 FORMAT = 1
-CODECS = frozenset({"blosc", "bz2", "fletcher32", "grib", "shuffle", "vlen-utf8", "zlib", "zstd"})
-"""Codecs that metadata may name. ``pickle`` runs what it reads: bytes of others never choose."""
-
 _READING = "reading the reference set"
 _PIECE = 8 << 20
 _INLINE = "base64:"
@@ -147,7 +145,8 @@ class ReferenceSet:
 
         Raises:
             ManifestInvalid: not such a set: the message names the key.
-            Unsupported: a newer format, templates, or a codec that is not in `CODECS`.
+            Unsupported: a newer format, templates, or a codec that is not in
+                `reference_metadata.CODECS`.
         """
         try:
             document = canonical_json.loads(data)
@@ -192,7 +191,7 @@ class _Parser:
             for key, value in self._object(top.get("refs"), "refs").items()
         }
         for key, ref in refs.items():
-            check_metadata(key, ref, self.path)
+            check_metadata(key, None if isinstance(ref, Range) else ref, self.path)
         return {
             "refs": refs,
             "files": files,
@@ -265,31 +264,6 @@ class _Parser:
 
     def _wrong(self, where: str, found: str) -> ManifestInvalid:
         return ManifestInvalid(_READING, self.path, found=f"{where}: {found}")
-
-
-def check_metadata(key: str, value: bytes | Range, path: str) -> None:
-    """Refuse metadata that would let the bytes of others choose what runs.
-
-    Raises:
-        ManifestInvalid: metadata that is not JSON, or not inline.
-        Unsupported: a codec that is not in `CODECS`; metadata of Zarr 3; consolidated metadata.
-    """
-    name = key.rpartition("/")[2]
-    if name in ("zarr.json", ".zmetadata"):
-        raise Unsupported(_READING, path, found=f"refs[{key}]", expected="Zarr 2 metadata")
-    if name != ".zarray":
-        return
-    try:
-        if isinstance(value, Range):
-            raise ManifestInvalid(_READING, path, found=f"refs[{key}]: metadata in a range")
-        metadata = json.loads(value)
-        codecs = [*(metadata.get("filters") or []), metadata.get("compressor")]
-        names = [codec["id"] for codec in codecs if codec is not None]
-    except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
-        raise ManifestInvalid(_READING, path, found=f"refs[{key}]: not Zarr metadata") from None
-    for codec in names:
-        if codec not in CODECS:
-            raise Unsupported(_READING, path, found=f"refs[{key}]: the codec {codec!r}")
 
 
 class ReferenceBuilder:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from holdfast.errors import Invalid, Unsupported
+from holdfast.errors import HoldfastError, Invalid, Unsupported
 
 if TYPE_CHECKING:
     import xarray
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from holdfast.snapshotting.verified_file import Verify, VerifyRanges
     from holdfast.store.protocol import Store
 
+MOST_INDEXED = 1 << 26
+"""Values of a coordinate, at most: all of them are read for an index as a set is opened."""
+
+_NUMBERS = re.compile(r"[<>|][biuf][1248]\Z")
 _EXTRA = 'install "holdfast[xarray]"'
 
 
@@ -48,7 +54,8 @@ def open_reference_set(
         **decoding: arguments of `xarray.decode_cf`.
 
     Raises:
-        Unsupported: xarray or zarr is not installed.
+        Unsupported: xarray or zarr is not installed; a coordinate of too many values.
+        Invalid: xarray cannot make a dataset of the set, or not with this `decoding`.
     """
     import_xarray()
     import xarray
@@ -59,23 +66,39 @@ def open_reference_set(
     if _uses_grib(references):
         register()
     store = ReferenceStore(references, files, verify=verify, verify_ranges=verify_ranges)
-    raw = xarray.open_zarr(
-        store,
-        group=group,
-        chunks=None,
-        consolidated=False,
-        zarr_format=2,
-        decode_cf=False,
-        create_default_indexes=False,
-    )
     path = (group or "").strip("/")
-    for name, variable in raw.variables.items():
-        variable.attrs = _attributes(references, f"{path}/{name}" if path else str(name))
-    raw.attrs = _attributes(references, path)
-    decoded = xarray.decode_cf(raw, **decoding)
-    # Indexes only now: those of what was stored are not those of times.
-    decoded = _indexed(decoded)
+    with _errors(store):
+        raw = xarray.open_zarr(
+            store,
+            group=group,
+            chunks=None,
+            consolidated=False,
+            zarr_format=2,
+            decode_cf=False,
+            create_default_indexes=False,
+        )
+        for name, variable in raw.variables.items():
+            if variable.dims == (name,) and variable.size > MOST_INDEXED:
+                raise Unsupported(
+                    "opening", store, found=f"the coordinate {name} of {variable.size} values"
+                )
+            variable.attrs = _attributes(references, f"{path}/{name}" if path else str(name))
+        raw.attrs = _attributes(references, path)
+        decoded = xarray.decode_cf(raw, **decoding)
+        # Indexes only now: those of what was stored are not those of times.
+        decoded = _indexed(decoded)
     return decoded if chunks is None else decoded.chunk(chunks)
+
+
+@contextmanager
+def _errors(store: object) -> Iterator[None]:
+    """Errors of xarray and of what is below it as ours: a set may say anything."""
+    try:
+        yield
+    except (HoldfastError, FileNotFoundError):  # as xarray says that there is no such group
+        raise
+    except Exception as error:  # codecs raise whatever they like
+        raise Invalid("opening", store, found=f"{type(error).__name__}: {error}"[:500]) from error
 
 
 def open_references(
@@ -199,6 +222,8 @@ def _attributes(references: ReferenceSet, path: str) -> dict[Any, Any]:
     out = {k: v for k, v in json.loads(document).items() if k != "_ARRAY_DIMENSIONS"}
     types = references.attribute_types.get(path, {})
     for name in types.keys() & out.keys():
+        if not _NUMBERS.match(types[name]):
+            continue  # a type of others may be as large as they like
         try:
             dtype = np.dtype(types[name])
             value = np.asarray(_number(out[name], name, dtype.kind), dtype)
