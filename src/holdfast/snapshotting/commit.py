@@ -96,6 +96,7 @@ class Committer(Generic[M]):
             staged.write(data)
             try:
                 self._draft.publish(id, along=(staged,))
+                chain.store.publish_many((), along=(staged,))  # where there was nothing to publish
                 chain.store.compare_and_swap(
                     chain.places.pointer, pointer.data, id.encode(), leased=True
                 )
@@ -234,7 +235,7 @@ def _put_together(chain: Chain[M], paths: Sequence[str], data: bytes) -> None:
             staged = stack.enter_context(chain.store.stage(chain.places.folder))
             staged.write(data)
             items.append((staged, path))
-        chain.store.publish_many(items)
+        chain.store.publish_many(items, whole=True)
 
 
 def _same(chain: Chain[M], path: str, data: bytes) -> bool:

@@ -276,6 +276,13 @@ class TempFile:
             self.withdraw(path)
             raise
 
+    def link(self, path: str) -> None:
+        """Give the file its name, if that is free, and keep it open: neither its bytes nor the
+        folder are synced yet. Raises `OSError`."""
+        self._calls.link(self.path, path)
+        temporary, self.path = self.path, ""
+        self._calls.unlink(temporary)
+
     def replace(self, path: str) -> None:
         """Put the file in the place of `path`; the folder is not yet synced. Raises `OSError`."""
         try:
@@ -293,7 +300,7 @@ class TempFile:
     def discard(self) -> None:
         """Remove the temporary file; idempotent. A forked child only drops its copy."""
         if self.fd >= 0:
-            if self._pid == os.getpid():
+            if self.path and self._pid == os.getpid():
                 unlink_quietly(self._calls, self.path)
             fd, self.fd = self.fd, -1
             close_quietly(self._calls, fd)

@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.errors import Invalid, NotFound, from_oserror
+from holdfast.errors import Invalid, NotFound, PathExists, StorageFailure, from_oserror
 from holdfast.store.durable import (
     TempFile,
     close_quietly,
     publish_many,
     sync_folder,
     typed,
+    unlink_quietly,
 )
 from holdfast.store.paths import check_path
 
@@ -24,20 +25,23 @@ if TYPE_CHECKING:
 
     from holdfast.store.calls import SystemCalls
     from holdfast.store.folders import Folders
-
-FEW = 8
-"""Below this many files each is synced, rather than the whole file system."""
+    from holdfast.store.shared_sync import SharedSync
 
 
 class FileStaged:
     """A temporary file below `root` that waits for its name."""
 
-    def __init__(self, calls: SystemCalls, root: str, folders: Folders, temp: TempFile) -> None:
+    def __init__(
+        self, calls: SystemCalls, root: str, folders: Folders, syncs: SharedSync, temp: TempFile
+    ) -> None:
         self._calls = calls
         self._root = root
         self._folders = folders
+        self._syncs = syncs
         self._temp: TempFile | None = temp
         self._prepared = False
+        self.synced = False
+        """Whether its bytes are durable."""
 
     def write(self, data: Buffer) -> None:
         """Append `data`. After an error the file is dropped."""
@@ -53,22 +57,31 @@ class FileStaged:
             raise
 
     def prepare(self) -> None:
+        """Nothing is written after this. Its bytes are durable then, but where a sync of the whole
+        file system is to make them so, together with the names."""
+        self.open_temp("preparing")
+        self._prepared = True
+        if not self._syncs.is_worth(1):
+            self.sync()
+
+    def sync(self) -> None:
         """Make the bytes durable. After an error the file is dropped: a second sync could succeed
         falsely."""
         temp = self.open_temp("syncing")
-        if self._prepared:
+        self._prepared = True
+        if self.synced:
             return
         try:
-            with typed("syncing", temp.path):
+            with typed("syncing", temp.path or self._root):
                 temp.sync()
         except BaseException:
             self.close()
             raise
-        self._prepared = True
+        self.synced = True
 
     def publish(self, path: str) -> None:
         """Give the file its name, durable on return. Raises `PathExists`; the file is dropped."""
-        publish_staged(self._calls, self._root, self._folders, [(self, path)])
+        publish_staged(self._calls, self._root, self._folders, self._syncs, [(self, path)])
 
     def close(self) -> None:
         """Drop what is not published; idempotent."""
@@ -98,67 +111,115 @@ def publish_staged(
     calls: SystemCalls,
     root: str,
     folders: Folders,
+    syncs: SharedSync,
     items: Sequence[tuple[FileStaged, str]],
     along: Sequence[FileStaged] = (),
+    *,
+    whole: bool = False,
 ) -> None:
-    """Publish staged files, durable on return; their syncs are shared. `along` are prepared.
+    """Publish staged files, durable on return; their syncs are shared. `along` are synced too.
 
-    Names are made before the first sync, in folders that are not synced yet either: where a file
-    system has a journal, the first sync then writes it all, and the others find nothing to do.
+    Args:
+        whole: after a crash each file is whole or absent; otherwise a torn one may be there.
 
     Raises:
         PathExists: a name is taken.
         StorageFailure, NoSpace, Denied: the system refused; what had been published is taken away.
     """
-    if not items:
-        for item in along:
-            item.prepare()
-        return
     prefix = root.rstrip("/") + "/"
-    names = [prefix + check_path(path) for _, path in items]
-    temps = [
-        (item.open_temp("publishing"), name) for (item, _), name in zip(items, names, strict=True)
-    ]
-    parents = list(dict.fromkeys(os.path.dirname(name) for name in names))
-    fd, shared = -1, False
-    if len(items) >= FEW:
-        # Opened before the names are made: `syncfs` reports what failed since then.
-        with typed("opening the folder", root):
-            fd = calls.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    named = [(item, prefix + check_path(path)) for item, path in items]
+    for item, _ in named:
+        item.open_temp("publishing")
+    waiting = [item for item in (*(item for item, _ in named), *along) if not item.synced]
     try:
-        if fd >= 0:
-            with typed("writing", names[0]):
-                shared = calls.can_sync_file_system(fd)
+        if waiting and items and syncs.is_worth(len(waiting)):
+            # Opened before the names are made: `syncfs` reports what failed since then.
+            with typed("opening the folder", root):
+                fd = calls.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                with typed("writing", named[0][1]):
+                    shared = calls.can_sync_file_system(fd)
+                if shared:
+                    _publish_shared(calls, folders, syncs, named, waiting, fd, whole=whole)
+                    return
+            finally:
+                close_quietly(calls, fd)
+        _publish_each(calls, folders, named, along)
+    except NotFound:
+        for _, name in named:
+            folders.forget(os.path.dirname(name))
+        raise
+    finally:
+        for item, _ in named:
+            item.close()
 
-        def sync_file_system() -> bool:
-            with typed("syncing the file system of", root):
-                return shared and calls.sync_file_system(fd)
 
-        def sync_bytes() -> None:
-            sync_file_system()
-            for item, _ in items:
-                item.prepare()  # cheap after the sync of all; reports what failed before it
-
-        def sync_names(published: Sequence[str]) -> None:
-            for item in along:
-                item.prepare()
-            if sync_file_system():
-                folders.mark_durable(parents)
-                return
-            for folder in dict.fromkeys(os.path.dirname(name) for name in published):
-                sync_folder(calls, folder)
-                folders.ensure(folder)
-
+def _publish_shared(
+    calls: SystemCalls,
+    folders: Folders,
+    syncs: SharedSync,
+    named: Sequence[tuple[FileStaged, str]],
+    waiting: Sequence[FileStaged],
+    fd: int,
+    *,
+    whole: bool,
+) -> None:
+    """Names first, then one sync of the file system for bytes, names and folders."""
+    parents = list(dict.fromkeys(os.path.dirname(name) for _, name in named))
+    published: list[str] = []
+    name = named[0][1]
+    try:
+        if whole:
+            _sync_all(syncs, waiting, fd)
         for folder in parents:
             folders.create(folder)
-        try:
-            publish_many(calls, temps, sync_bytes, sync_names)
-        except NotFound:
-            for folder in parents:
-                folders.forget(folder)
-            raise
-    finally:
-        for item, _ in items:
-            item.close()
-        if fd >= 0:
-            close_quietly(calls, fd)
+        for item, name in named:
+            item.open_temp("publishing").link(name)
+            published.append(name)
+        _sync_all(syncs, waiting, fd)
+    except BaseException as error:
+        for done in published:
+            unlink_quietly(calls, done)
+        if isinstance(error, FileExistsError):
+            raise PathExists("writing", name, found="a file that is there already") from None
+        if isinstance(error, OSError):
+            raise from_oserror(error, "writing", name) from error
+        raise
+    folders.mark_durable(parents)
+
+
+def _sync_all(syncs: SharedSync, waiting: Sequence[FileStaged], fd: int) -> None:
+    if not syncs.run(fd):
+        raise StorageFailure("syncing a file system", found="no longer supported")
+    for item in waiting:
+        item.sync()  # cheap after the sync of all; reports what failed before it
+
+
+def _publish_each(
+    calls: SystemCalls,
+    folders: Folders,
+    named: Sequence[tuple[FileStaged, str]],
+    along: Sequence[FileStaged],
+) -> None:
+    """Bytes first, then the names, then `along` and the folders: where a file system has a journal
+    the first sync behind the names writes it all, and the others find nothing to do."""
+
+    def sync_bytes() -> None:
+        for item, _ in named:
+            item.sync()
+
+    def sync_names(published: Sequence[str]) -> None:
+        for item in along:
+            item.sync()
+        for folder in dict.fromkeys(os.path.dirname(name) for name in published):
+            sync_folder(calls, folder)
+            folders.ensure(folder)
+
+    if not named:
+        for item in along:
+            item.sync()
+        return
+    for folder in dict.fromkeys(os.path.dirname(name) for _, name in named):
+        folders.create(folder)
+    temps = [(item.open_temp("publishing"), name) for item, name in named]
+    publish_many(calls, temps, sync_bytes, sync_names)

@@ -41,12 +41,13 @@ from holdfast.store.durable import (
     typed,
 )
 from holdfast.store.file_batch import FileBatch
-from holdfast.store.file_staged import FEW, FileStaged, publish_staged
+from holdfast.store.file_staged import FileStaged, publish_staged
 from holdfast.store.file_writer import FileWriter
 from holdfast.store.folders import Folders
 from holdfast.store.listing import list_children, list_files
 from holdfast.store.paths import LOCKS, check_folder, check_path
 from holdfast.store.protocol import Entry, Staged
+from holdfast.store.shared_sync import FEW, SharedSync
 from holdfast.store.stale import remove_stale_temps, stale_temps
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class FileSystemStore:
         self._token = random_token if ids is None else lambda: ids.token(8)
         self.folders = Folders(self.calls, self.root)
         """Folders below the root; `folders.ensure` makes one, durable. Absolute paths."""
+        self.syncs = SharedSync(self.calls, self.root)
+        """Syncs of the whole file system."""
         self._leases: Leases = leases or FileLeases(
             self._full(LOCKS),
             calls=self.calls,
@@ -254,16 +257,20 @@ class FileSystemStore:
             except FileNotFoundError:
                 self._make_again(full)
                 temp = TempFile(self.calls, full, self._token)
-        return FileStaged(self.calls, self.root, self.folders, temp)
+        return FileStaged(self.calls, self.root, self.folders, self.syncs, temp)
 
     def publish_many(
-        self, items: Sequence[tuple[Staged, str]], *, along: Sequence[Staged] = ()
+        self,
+        items: Sequence[tuple[Staged, str]],
+        *,
+        along: Sequence[Staged] = (),
+        whole: bool = False,
     ) -> None:
         own = [(item, path) for item, path in items if isinstance(item, FileStaged)]
         also = [item for item in along if isinstance(item, FileStaged)]
         if len(own) != len(items) or len(also) != len(along):
             raise Invalid("publishing", self.root, found="a file that another store staged")
-        publish_staged(self.calls, self.root, self.folders, own, also)
+        publish_staged(self.calls, self.root, self.folders, self.syncs, own, also, whole=whole)
 
     def batch(self) -> FileBatch:
         if self.read_only:

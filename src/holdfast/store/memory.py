@@ -121,7 +121,11 @@ class MemoryStore:
         return MemoryStaged(self)
 
     def publish_many(
-        self, items: Sequence[tuple[Staged, str]], *, along: Sequence[Staged] = ()
+        self,
+        items: Sequence[tuple[Staged, str]],
+        *,
+        along: Sequence[Staged] = (),
+        whole: bool = False,
     ) -> None:
         for staged, path in items:
             staged.publish(path)

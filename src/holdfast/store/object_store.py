@@ -276,7 +276,11 @@ class ObjectStore:
         return self._staged(f"{self.url}/{folder}", look=None)
 
     def publish_many(
-        self, items: Sequence[tuple[Staged, str]], *, along: Sequence[Staged] = ()
+        self,
+        items: Sequence[tuple[Staged, str]],
+        *,
+        along: Sequence[Staged] = (),
+        whole: bool = False,
     ) -> None:
         """Publish each staged file, side by side. On an error some of them may exist."""
         calls = Calls(self._pool)

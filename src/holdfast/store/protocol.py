@@ -66,8 +66,8 @@ class Staged(Protocol):
         """Append `data`."""
 
     def prepare(self) -> None:
-        """Make what was written as durable as it can be without a name; nothing is written after
-        it. `publish` does it where it was not done."""
+        """Nothing is written after this. Where syncs are not shared, what was written is durable
+        on return; it is at the latest when it was published, or was `along` with what was."""
 
     def publish(self, path: str) -> None:
         """Give the file its name, create-only and durable. Raises `PathExists`.
@@ -183,12 +183,16 @@ class Store(Protocol):
         the store has such files."""
 
     def publish_many(
-        self, items: Sequence[tuple[Staged, str]], *, along: Sequence[Staged] = ()
+        self,
+        items: Sequence[tuple[Staged, str]],
+        *,
+        along: Sequence[Staged] = (),
+        whole: bool = False,
     ) -> None:
         """Publish each staged file under its path, and prepare those of `along`, sharing syncs;
         all durable on return. On an error, and after a crash before the return, some of them may
-        exist: only a caller whose manifest names the files it trusts may use it. Raises
-        `PathExists`."""
+        exist, and without `whole` they may be torn then: only a caller whose manifest names the
+        files it trusts may do without. Raises `PathExists`."""
 
     def batch(self) -> Batch:
         """A batch of new files that share their syncs."""

@@ -171,9 +171,7 @@ class VolumeDraft:
         return ()
 
     def publish(self, id: str, along: Sequence[Staged] = ()) -> None:
-        """Nothing waits for its name but what is published `along`."""
-        for staged in along:
-            staged.prepare()
+        """Nothing waits for its name."""
 
     def manifest(
         self, id: str, base: Stored[VolumeManifest] | None, created_at: str, lineage: Lineage
