@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from holdfast.datasets.layout import file_name
@@ -102,7 +103,7 @@ class DatasetDraft:
             files += below.files
             rows += below.row_count
             times = _joined(*times, below.min_timestamp, below.max_timestamp)
-        files.sort(key=_path_bytes)
+        files.sort(key=attrgetter("path"))
         return DatasetManifest(
             dataset_id=self._dataset,
             snapshot_id=id,
@@ -188,10 +189,6 @@ class DatasetDraft:
                     found=f"the partition keys {', '.join(keys)}",
                     expected=f"{', '.join(stored)}, which the latest snapshot has",
                 )
-
-
-def _path_bytes(file: FileRef) -> bytes:
-    return file.path.encode()
 
 
 def _joined(*texts: str) -> tuple[str, str]:

@@ -113,7 +113,8 @@ class DatasetForm:
         that an append or a mark repeats have theirs already."""
         if manifest.mark in (HEALED, COLLECTED):
             return ()
-        own = [f.path for f in manifest.files if f"/segments/{manifest.snapshot_id}/" in f.path]
+        segment = f"/segments/{manifest.snapshot_id}/"
+        own = [f.path for f in manifest.files if segment in f.path]
         partitions = sorted({partition_of(path) for path in own})
         return self._layout.copies(manifest.dataset_id, manifest.snapshot_id, partitions)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
-from holdfast.errors import Invalid
+from holdfast.datasets.file_ref import ColumnStats, FileRef, FileStats
+from holdfast.datasets.quick_files import quick_files
+from holdfast.errors import Invalid, ManifestInvalid
 from holdfast.snapshotting.fields import Fields
 from holdfast.snapshotting.lineage import Lineage, lineage_fields, read_lineage
-from holdfast.snapshotting.manifest_json import Ordered, decode, encode
+from holdfast.snapshotting.manifest_json import Ordered, Rendered, decode, encode
 from holdfast.snapshotting.schema import (
     FORMAT_VERSION,
     check_id,
@@ -18,39 +21,10 @@ from holdfast.snapshotting.schema import (
     present,
 )
 
+__all__ = ["SCHEMA_NAME", "ColumnStats", "DatasetManifest", "FileRef", "FileStats",
+           "decode_manifest", "encode_manifest"]  # fmt: skip
+
 SCHEMA_NAME = "lode-manifest"
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnStats:
-    """What a column of a file holds. `min` and `max` are JSON values, times as RFC 3339 text; None
-    where they are not known. `distinct_count` is an estimate; None or 0: not known."""
-
-    name: str
-    min: Any = None
-    max: Any = None
-    null_count: int = 0
-    distinct_count: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileStats:
-    """What a file holds: rows, and its columns in the schema's order."""
-
-    row_count: int
-    columns: tuple[ColumnStats, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class FileRef:
-    """A data file. `path` is relative to the store; size and checksum (lower hex, "" for none) are
-    of the stored, compressed bytes; `blocks_sha256` is the SHA-256 of its sidecar, "" for none."""
-
-    path: str
-    size_bytes: int
-    checksum: str = ""
-    stats: FileStats | None = None
-    blocks_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +49,19 @@ class DatasetManifest:
 
 
 def encode_manifest(manifest: DatasetManifest) -> bytes:
-    """Its bytes; files are sorted by path.
+    """Its bytes; files are sorted by path. A file that was in a manifest before costs little.
 
     Raises:
         Invalid: something that `decode_manifest` would refuse, metadata that JSON cannot hold, or
             the same path twice.
     """
-    files = sorted(manifest.files, key=lambda file: file.path)
+    files = sorted(manifest.files, key=attrgetter("path"))
     target = f"snapshot {manifest.snapshot_id} of dataset {manifest.dataset_id}"
     for one, other in pairwise(files):
         if one.path == other.path:
             raise Invalid("writing the manifest of", target, found=f"{one.path} stands twice in it")
+    entries = [file.entry for file in files]
+    usual = None not in entries
     fields = present(
         [
             ("schema_name", SCHEMA_NAME),
@@ -94,7 +70,7 @@ def encode_manifest(manifest: DatasetManifest) -> bytes:
             ("snapshot_id", manifest.snapshot_id),
             ("created_at", manifest.created_at),
             ("metadata", manifest.metadata),
-            ("files", [_file_fields(file) for file in files]),
+            ("files", [] if usual else [_file_fields(file) for file in files]),
             ("parent_snapshot_id?", manifest.parent_snapshot_id),
             ("row_count", manifest.row_count),
             ("min_timestamp?", manifest.min_timestamp),
@@ -107,11 +83,14 @@ def encode_manifest(manifest: DatasetManifest) -> bytes:
         ]
     )
     check_writable(_read_manifest, fields, target)
+    if usual and entries:
+        fields["files"] = Rendered(f"[{','.join(filter(None, entries))}\n  ]")
     return encode(fields)
 
 
 def decode_manifest(data: bytes, path: str) -> DatasetManifest:
-    """The manifest in `data`; `path` is where it was read, for messages.
+    """The manifest in `data`; `path` is where it was read, for messages. Takes time in proportion
+    to the number of files.
 
     Unknown fields are ignored. ``"files": null`` is read where a codec is named: the original
     writes it for no records.
@@ -121,6 +100,15 @@ def decode_manifest(data: bytes, path: str) -> DatasetManifest:
             file whose path could leave the store.
         Unsupported: another schema, a newer major version, or an unknown mark.
     """
+    found = quick_files(data)
+    if found is not None:
+        files, rest = found
+        try:
+            value = decode(rest, path)
+        except ManifestInvalid:
+            value = {}  # below, with the offset in the whole
+        if value.get("files") == []:
+            return _read_manifest(value, path, files)
     return _read_manifest(decode(data, path), path)
 
 
@@ -153,7 +141,10 @@ def _column_fields(column: ColumnStats) -> Ordered:
     return fields
 
 
-def _read_manifest(value: dict[str, Any], path: str) -> DatasetManifest:
+def _read_manifest(
+    value: dict[str, Any], path: str, decoded: tuple[FileRef, ...] = ()
+) -> DatasetManifest:
+    """`decoded`: the files, where they are decoded already."""
     fields = Fields(value, path)
     check_schema(fields, SCHEMA_NAME, path)
     lineage, mark = read_lineage(fields, path)
@@ -165,7 +156,7 @@ def _read_manifest(value: dict[str, Any], path: str) -> DatasetManifest:
         snapshot_id=check_id(fields, "snapshot_id", required=True),
         created_at=fields.time("created_at", required=True),
         metadata=fields.mapping("metadata"),
-        files=tuple(_read_file(file) for file in fields.objects("files")),
+        files=decoded or tuple(_read_file(file) for file in fields.objects("files")),
         parent_snapshot_id=check_id(fields, "parent_snapshot_id"),
         row_count=fields.integer("row_count"),
         min_timestamp=fields.time("min_timestamp"),
