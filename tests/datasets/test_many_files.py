@@ -153,6 +153,33 @@ def test_the_same_text_in_a_field_before_the_files_is_not_taken_for_them():
     assert answer(decode_manifest, twice, PATH) == strictly_decoded(twice)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["", "/x", "x/", "a//b", ".", "..", "a/..", "../a", "a/./b", "a/.hf-0123456789abcdef", ".x/y",
+     "locks", "locks/x", "x/locks/y", "locksmith", "a\\b", "a\0b", "x" * 255, "x" * 256, "é" * 128,
+     "é" * 127, "a\nb", f"{'x' * 200}/{'y' * 200}"],
+)  # fmt: skip
+@pytest.mark.parametrize("others", [[], ["a"], ["a", "z/é"]])
+def test_paths_are_checked_as_strictly_quickly(path, others):
+    files = [{"path": name, "size_bytes": 1} for name in (*others, path, *others)]
+    value = json.loads(encode_manifest(SMALL)) | {"files": files}
+    data = json.dumps(value).encode()
+    assert answer(decode_manifest, data, PATH) == strictly_decoded(data)
+
+
+BOUNDS = (
+    2**63, -(2**64), 10**308, 10**309, -(10**309), -0.0, 0.0, 1e16, 1e21, 1e-4, 9e-5, 1e-7, 3.0,
+    float("nan"), float("inf"), True, "", "\ud800", b"x", [], {"b": 1, "a": "<"}, (1,), object,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_a_bound_is_written_quickly_as_it_is_strictly(bound):
+    for column in (ColumnStats("a", bound), ColumnStats("a", None, bound)):
+        manifest = replace(MANIFEST, files=(*FILES, FileRef("x", 1, stats=FileStats(1, (column,)))))
+        assert answer(encode_manifest, manifest) == strictly_encoded(manifest)
+
+
 def test_what_is_written_is_decoded_the_quick_way():
     assert quick_files(encode_manifest(MANIFEST))[0] == FILES
     unsigned = FileRef("x", 1, stats=FileStats(1, (ColumnStats("u", 2**63, 2**64 - 1),)))
@@ -163,10 +190,9 @@ BOUND = (
     st.none()
     | st.booleans()
     | st.integers()
-    | st.sampled_from([2**63, -(2**64), 10**308, 10**309, -0.0, 0.0, 1e16, 1e21, 1e-4, 1e-7, 3.0])
     | st.floats()
     | st.text(max_size=5)
-    | st.sampled_from([b"x", [], {"b": 1, "a": "<"}, (1,), object, "\ud800"])
+    | st.sampled_from(BOUNDS)
 )
 NUMBER = st.integers(0, 3) | st.sampled_from([-1, 2**63 - 1, 2**63, True, 1.0, None, "1"])
 TEXT = st.text(max_size=4) | st.sampled_from(["", "a" * 64, None, 1, b"a", "\ud800", "\\"])

@@ -15,7 +15,7 @@ from holdfast.datasets.file_ref import MAX_BOUND, FileRef
 from holdfast.errors import InvalidPath
 from holdfast.snapshotting.fields import MAX_INT64
 from holdfast.snapshotting.manifest_json import MAX_BYTES
-from holdfast.store.paths import check_path
+from holdfast.store.paths import MAX_COMPONENT, check_path
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_INT64)]
 _Bound = int | float | str | bool | None
@@ -69,7 +69,8 @@ def quick_files(data: bytes) -> tuple[tuple[FileRef, ...], bytes] | None:
         if not found or _strings(msgspec.json.encode(found)) != _strings(text):
             return None
         files = msgspec.convert(found, type=tuple[FileRef, ...], from_attributes=True)
-        if not all(map(_is_usual, files)):
+        _check_paths([file.path for file in files])
+        if not all(map(_in_range, files)):
             return None
     except (msgspec.MsgspecError, UnicodeError, RecursionError, InvalidPath):
         return None
@@ -89,9 +90,19 @@ def _strings(text: bytes) -> int:
     return quotes
 
 
-def _is_usual(file: FileRef) -> bool:
-    """Whether it can be read; raises `InvalidPath` too where it cannot."""
-    check_path(file.path)
+def _check_paths(paths: list[str]) -> None:
+    """Raises `InvalidPath`, if one of them is not a path that a store takes."""
+    together = f"/{'/'.join(paths)}/"
+    plain = together.isascii() and max(map(len, paths)) <= MAX_COMPONENT
+    # A component that is empty or begins with a point, the folder of locks, and what no component
+    # holds: without them each is a path.
+    if plain and not any(odd in together for odd in ("//", "/.", "/locks/", "\\", "\0")):
+        return
+    for path in paths:
+        check_path(path)
+
+
+def _in_range(file: FileRef) -> bool:
     if file.stats is not None:
         for column in file.stats.columns:
             low, high = column.min, column.max
