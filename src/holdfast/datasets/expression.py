@@ -81,6 +81,17 @@ def fields_of(node: Node) -> list[str] | None:
     return list(names)
 
 
+def crashes(node: Node) -> bool:
+    """Whether Arrow ends the process when it evaluates a tree: it does where it has to give a null
+    of the large types another type."""
+    return any(
+        isinstance(part, Literal)
+        and not part.value.is_valid
+        and str(part.value.type) in ("large_string", "large_binary")
+        for part in _walk(node)
+    )
+
+
 def _elements(expression: pc.Expression) -> tuple[list[tuple[str, str]], pa.RecordBatch]:
     import pyarrow as pa
 

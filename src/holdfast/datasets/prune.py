@@ -179,6 +179,13 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def _said(value: pa.Scalar) -> str:
+    try:
+        return str(value)
+    except (OverflowError, ValueError):  # a time that Python has no word for
+        return f"{value.value} as {value.type}"
+
+
 # From the tree to tests
 
 
@@ -225,7 +232,9 @@ def _comparison(name: str, left: Node, right: Node) -> Test:
     kind, found = _values(value.type, [value])
     if kind is None:
         return _Constant(ANY)
-    text = f"{_SIGNS[name]} {value}" if kind != "text" else f'{_SIGNS[name]} "{_short(value)}"'
+    text = (
+        f'{_SIGNS[name]} "{_short(value)}"' if kind == "text" else f"{_SIGNS[name]} {_said(value)}"
+    )
     if found[0] != found[0]:
         return _Column(left.name, kind, text, _with_nan(name))
     return _Column(left.name, kind, text, _comparing(name, *literal(kind, found[0])))

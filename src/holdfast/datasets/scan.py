@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from holdfast.datasets.bounds import Bounds
 from holdfast.datasets.explanation import Explanation, FilePlan
-from holdfast.datasets.expression import fields_of, parse
+from holdfast.datasets.expression import crashes, fields_of, parse
 from holdfast.datasets.manifest import FileRef
 from holdfast.datasets.prune import TRUE, Test, condition, possible
 from holdfast.datasets.snapshot import DatasetSnapshot
@@ -289,7 +289,17 @@ class Scan:
     def _batches(self, step: _Step, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         codec = self._codec(step.snapshot)
         source = step.snapshot.source(step.file)
-        return codec.read_batches(source, columns=columns, where=self._where)
+        import pyarrow as pa
+
+        try:
+            yield from codec.read_batches(source, columns=columns, where=self._where)
+        except pa.ArrowException as error:
+            if isinstance(error, MemoryError):
+                raise
+            # What a codec lets through: a value that the condition cannot be compared with.
+            raise Invalid(
+                "scanning", step.file.path, found=str(error).partition("\n")[0][:300]
+            ) from error
 
     def _codec(self, snapshot: DatasetSnapshot) -> Codec:
         codec = self._dataset.codec_of(snapshot)
@@ -310,6 +320,13 @@ def _check(dataset: Dataset, where: Any, columns: Any, limit: Any) -> None:
                 found=f"a condition of type {type(where).__name__}",
                 expected="a pyarrow expression",
                 hint='as in `pyarrow.compute.field("x") > 5`',
+            )
+        if crashes(parse(where)):
+            raise Invalid(
+                doing,
+                target,
+                found="a null of a large type, at which Arrow crashes",
+                hint="leave out its type: `pyarrow.scalar(None)`; or ask with `is_null()`",
             )
     if columns is not None and (
         isinstance(columns, str) or not all(isinstance(name, str) for name in columns)
