@@ -50,3 +50,11 @@ def test_times_that_python_has_no_word_for_are_compared_and_explained(value):
     scan = dataset.scan(where=where)
     assert scan.count() == 0
     assert str(value) in str(scan.explain())
+
+
+def test_what_arrow_finds_in_a_set_of_views_is_what_a_scan_finds():
+    values = pa.array([1, None, 5], pa.timestamp("ns", "UTC"))
+    nulls = pa.array([None, None], pa.timestamp("ns", "UTC"))
+    dataset = written(pa.table({"c": values}), pa.table({"c": nulls}))
+    where = field("c").isin(pa.array(["x", "y", "z"], pa.string_view()))
+    assert dataset.scan(where=where).to_arrow() == dataset.to_arrow().filter(where)
