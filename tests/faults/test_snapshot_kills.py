@@ -49,7 +49,8 @@ def kills(where, seed, commits, life, environment):
 def check_line(history):
     ids = [s.id for s in history]
     assert ids == sorted(ids, key=int, reverse=True)
-    assert [s.manifest.parent_snapshot_id for s in history] == [*ids[1:], ""]
+    parents = [s.manifest.parent_snapshot_id for s in history]
+    assert parents == ([*ids[1:], ""] if ids else [])  # no writer of its kind may have lived
 
 
 def check_present(repo, facts):
@@ -105,7 +106,7 @@ def kill_loop(where, commits, environment=None, *, life=2.0):
 
 
 def test_nothing_acknowledged_is_lost_on_a_file_system(tmp_path):
-    assert kill_loop(tmp_path / "repo", 400) >= 20
+    assert kill_loop(tmp_path / "repo", 300) >= 20
 
 
 def s3_loop(server, commits, monkeypatch):
@@ -116,7 +117,7 @@ def s3_loop(server, commits, monkeypatch):
 
 
 def test_nothing_acknowledged_is_lost_on_an_object_store(moto: Server, monkeypatch):  # noqa: F811
-    assert s3_loop(moto, 40, monkeypatch) >= 4
+    assert s3_loop(moto, 24, monkeypatch) >= 4
 
 
 @pytest.mark.s3
@@ -125,7 +126,7 @@ def test_nothing_acknowledged_is_lost_on_a_real_object_store(
     ceph: Server,  # noqa: F811
     monkeypatch,
 ):
-    commits = 4000 if os.environ.get("HOLDFAST_SOAK") == "1" else 100
+    commits = 4000 if os.environ.get("HOLDFAST_SOAK") == "1" else 60
     assert s3_loop(ceph, commits, monkeypatch) >= 4
 
 
