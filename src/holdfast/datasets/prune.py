@@ -7,6 +7,7 @@ small; a file whose mask lacks "true" is not read. Parts that are not understood
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def possible(masks: Sequence[int]) -> list[bool]:
     return [bool(mask & TRUE) or not mask for mask in masks]
 
 
-class _Kept:
+class _Kept(ABC):
     """A test that keeps the outcomes of the snapshot that it saw last."""
 
     _known: tuple[Bounds, list[int]] | None = None
@@ -73,8 +74,9 @@ class _Kept:
             known = self._known = (bounds, self._masks(bounds))
         return known[1]
 
+    @abstractmethod
     def _masks(self, bounds: Bounds) -> list[int]:
-        raise NotImplementedError
+        """The outcomes for each file."""
 
 
 @dataclass(eq=False)

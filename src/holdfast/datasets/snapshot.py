@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from holdfast.datasets.manifest import DatasetManifest, FileRef
 from holdfast.errors import Invalid, NotFound, Unsupported
+from holdfast.snapshotting.facts import SnapshotFacts
 from holdfast.snapshotting.iteration import Iteration
 
 if TYPE_CHECKING:
@@ -23,50 +24,15 @@ if TYPE_CHECKING:
     from holdfast.snapshotting.verified_file import VerifiedFile
 
 
-class DatasetSnapshot:
+class DatasetSnapshot(SnapshotFacts[DatasetManifest]):
     """One snapshot of a dataset, immutable. Every read checks what it reads.
 
     Made by `Dataset.write`, `latest`, `at` and their like.
     """
 
     def __init__(self, dataset: Dataset, stored: Stored[DatasetManifest]) -> None:
+        super().__init__(stored)
         self._dataset = dataset
-        self._stored = stored
-
-    @property
-    def id(self) -> str:
-        """The snapshot's id: decimal Unix nanoseconds."""
-        return self._stored.id
-
-    @property
-    def manifest(self) -> DatasetManifest:
-        """What the manifest says."""
-        return self._stored.manifest
-
-    @property
-    def manifest_path(self) -> str:
-        """Where the manifest lies in the store."""
-        return self._stored.path
-
-    @property
-    def manifest_sha256(self) -> str:
-        """SHA-256 of the manifest's bytes, which fixes every byte below it."""
-        return self._stored.sha256
-
-    @property
-    def parent(self) -> str | None:
-        """Id of the snapshot below, or None."""
-        return self.manifest.parent_snapshot_id or None
-
-    @property
-    def created_at(self) -> str:
-        """When it was made: RFC 3339."""
-        return self.manifest.created_at
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """What its writer said of it."""
-        return self.manifest.metadata
 
     @property
     def row_count(self) -> int:
@@ -77,12 +43,6 @@ class DatasetSnapshot:
     def files(self) -> Sequence[FileRef]:
         """Its data files, by path."""
         return self.manifest.files
-
-    @property
-    def message(self) -> str | None:
-        """What its writer said in a line, or None."""
-        lineage = self.manifest.lineage
-        return None if lineage is None else lineage.message
 
     # Reading
 

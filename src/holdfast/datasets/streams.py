@@ -5,6 +5,7 @@ A stream builds a whole object before it commits: it is in a snapshot, or nowher
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from holdfast.snapshotting.lineage import Lineage
 
 
-class _Stream:
+class _Stream(ABC):
     """What both kinds share: they end once, by `commit` or by `abort`."""
 
     def __init__(
@@ -77,11 +78,13 @@ class _Stream:
         self.abort()
         self._failed = True
 
+    @abstractmethod
     def _finish(self) -> tuple[Form, list[Part]]:
-        raise NotImplementedError
+        """End what was written."""
 
+    @abstractmethod
     def _drop(self) -> None:
-        raise NotImplementedError
+        """Forget what was written; idempotent."""
 
     def _check_open(self) -> None:
         if self._ended:

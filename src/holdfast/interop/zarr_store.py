@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import abstractmethod
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -45,19 +46,21 @@ class KeyStore(Store):
     # change of one a conflict with every other.
     supports_consolidated_metadata = False
 
+    @abstractmethod
     def _sorted_keys(self) -> Sequence[str]:
-        raise NotImplementedError
+        """All keys, ascending."""
 
+    @abstractmethod
     def _has(self, key: str) -> bool:
-        raise NotImplementedError
+        """Whether a key is there."""
 
+    @abstractmethod
     def _size(self, key: str) -> int:
         """Bytes of a key that is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read(self, key: str, start: int, length: int) -> bytes:
         """Bytes of a key that is there; a range within its size."""
-        raise NotImplementedError
 
     def __eq__(self, value: object) -> bool:
         return value is self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from holdfast.snapshotting.lineage import Lineage
 
@@ -28,6 +28,8 @@ class Manifest(Protocol):
     def snapshot_id(self) -> str: ...
     @property
     def created_at(self) -> str: ...
+    @property
+    def metadata(self) -> dict[str, Any]: ...
     @property
     def parent_snapshot_id(self) -> str: ...
     @property

@@ -8,7 +8,6 @@ hashes is the policy ``verify_ranges``.
 
 from __future__ import annotations
 
-import io
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from holdfast.snapshotting.block_hashes import (
     hash_blocks,
     sidecar_path,
 )
+from holdfast.snapshotting.seekable import SeekableReader
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -284,62 +284,23 @@ class VerifiedFile:
             )
 
 
-class VerifiedReader(io.RawIOBase):
+class VerifiedReader(SeekableReader):
     """A `VerifiedFile` as a seekable file for reading."""
 
     def __init__(self, file: VerifiedFile) -> None:
+        super().__init__(file.path)
         self._file = file
-        self._at = 0
 
     @property
     def name(self) -> str:
         return self._file.path
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        self._check_open()
-        return self._at
-
     def size(self) -> int:
-        """Size in bytes."""
         return self._file.size
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._check_open()
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}
-        if whence not in start or start[whence] + offset < 0:
-            raise Invalid("seeking in", self._file.path, found=f"{offset} from {whence}")
-        self._at = start[whence] + offset
-        return self._at
+    def read_some(self, offset: int, length: int) -> bytes:
+        return self._file.read_at(offset, length)
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._check_open()
-        if size is None or size < 0:
-            return self.readall()
-        data = self._file.read_at(self._at, size)
-        self._at += len(data)
-        return data
-
-    def readall(self) -> bytes:
-        self._check_open()
-        if self._at == 0:
-            data = self._file.read_all()
-        else:
-            data = self._file.read_at(self._at, max(0, self._file.size - self._at))
-        self._at += len(data)
-        return data
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise Invalid("reading", self._file.path, found="a file that is closed")
+    def read_rest(self, offset: int) -> bytes:
+        # From the start on: in one go, with all that makes that fast.
+        return super().read_rest(offset) if offset else self._file.read_all()

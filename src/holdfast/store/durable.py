@@ -278,10 +278,14 @@ class TempFile:
 
     def link(self, path: str) -> None:
         """Give the file its name, if that is free, and keep it open: neither its bytes nor the
-        folder are synced yet. Raises `OSError`."""
+        folder are synced yet. Raises `OSError`; the file has not got the name then."""
         self._calls.link(self.path, path)
-        temporary, self.path = self.path, ""
-        self._calls.unlink(temporary)
+        try:
+            self._calls.unlink(self.path)
+        except BaseException:
+            unlink_quietly(self._calls, path)
+            raise
+        self.path = ""
 
     def replace(self, path: str) -> None:
         """Put the file in the place of `path`; the folder is not yet synced. Raises `OSError`."""

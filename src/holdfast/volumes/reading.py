@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from holdfast.digests import Digest
-from holdfast.errors import Invalid, RangeMissing
+from holdfast.errors import RangeMissing
+from holdfast.snapshotting.seekable import SeekableReader
 from holdfast.snapshotting.verified_file import VerifiedFile, Verify, VerifyRanges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from typing_extensions import Buffer
 
     from holdfast.store.protocol import Store
     from holdfast.volumes.blocks import Piece
@@ -74,7 +72,7 @@ class BlockReader:
         )
 
 
-class VolumeFile(io.RawIOBase):
+class VolumeFile(SeekableReader):
     """A snapshot of a volume as a seekable file for reading, as long as its address space.
 
     A read ends before a gap, and one that begins in a gap raises `RangeMissing`: nothing is ever
@@ -82,63 +80,21 @@ class VolumeFile(io.RawIOBase):
     """
 
     def __init__(self, snapshot: VolumeSnapshot) -> None:
+        super().__init__(snapshot)
         self._snapshot = snapshot
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        self._check_open()
-        return self._at
 
     def size(self) -> int:
-        """Size in bytes: the length of the address space."""
         return self._snapshot.total_length
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._check_open()
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size()}
-        if whence not in start or start[whence] + offset < 0:
-            raise Invalid("seeking in", self._snapshot, found=f"{offset} from {whence}")
-        self._at = start[whence] + offset
-        return self._at
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._check_open()
-        if size is None or size < 0:
-            return self.readall()
-        length = min(size, self.size() - self._at)
-        if length <= 0:
-            return b""
+    def read_some(self, offset: int, length: int) -> bytes:
         try:
-            data = self._snapshot.read_at(self._at, length)
+            return self._snapshot.read_at(offset, length)
         except RangeMissing as error:
-            before = error.details["missing_offset"] - self._at
+            before: int = error.details["missing_offset"] - offset
             if not before:
                 raise
-            data = self._snapshot.read_at(self._at, before)
-        self._at += len(data)
-        return data
+            return self._snapshot.read_at(offset, before)
 
-    def readall(self) -> bytes:
-        self._check_open()
-        left = self.size() - self._at
-        if left <= 0:
-            return b""
-        data = self._snapshot.read_at(self._at, left)
-        self._at += left
-        return data
-
-    def readinto(self, buffer: Buffer, /) -> int:
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise Invalid("reading", self._snapshot, found="a file that is closed")
+    def read_rest(self, offset: int) -> bytes:
+        left = self.size() - offset
+        return self._snapshot.read_at(offset, left) if left else b""

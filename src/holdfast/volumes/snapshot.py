@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from holdfast.clock import parse_rfc3339
 from holdfast.errors import Invalid, NotFound
+from holdfast.snapshotting.facts import SnapshotFacts
 from holdfast.volumes.blocks import BlockIndex, Range, coverage
 from holdfast.volumes.reading import VolumeFile
 
@@ -61,62 +62,16 @@ class VolumeMap:
         )  # fmt: skip
 
 
-class VolumeSnapshot:
+class VolumeSnapshot(SnapshotFacts["VolumeManifest"]):
     """One snapshot of a volume, immutable: all blocks that were committed up to it.
 
     Made by `Volume.commit`, `latest`, `at` and their like.
     """
 
     def __init__(self, volume: str, stored: Stored[VolumeManifest], reader: BlockReader) -> None:
+        super().__init__(stored)
         self._volume = volume
-        self._stored = stored
         self._reader = reader
-
-    @property
-    def id(self) -> str:
-        """The snapshot's id: decimal Unix nanoseconds."""
-        return self._stored.id
-
-    @property
-    def manifest(self) -> VolumeManifest:
-        """What the manifest says."""
-        return self._stored.manifest
-
-    @property
-    def manifest_path(self) -> str:
-        """Where the manifest lies in the store."""
-        return self._stored.path
-
-    @property
-    def manifest_sha256(self) -> str:
-        """SHA-256 of the manifest's bytes, which fixes every byte below it."""
-        return self._stored.sha256
-
-    @property
-    def parent(self) -> str | None:
-        """Id of the snapshot below, or None."""
-        return self.manifest.parent_snapshot_id or None
-
-    @property
-    def created_at(self) -> str:
-        """When it was made: RFC 3339."""
-        return self.manifest.created_at
-
-    @property
-    def metadata(self) -> Mapping[str, Any]:
-        """What its writer said of it."""
-        return self.manifest.metadata
-
-    @property
-    def message(self) -> str | None:
-        """What its writer said in a line, or None."""
-        lineage = self.manifest.lineage
-        return None if lineage is None else lineage.message
-
-    @property
-    def mark(self) -> str:
-        """Empty, or why this snapshot repeats the one below it: ``healed``, ``gc``."""
-        return self.manifest.mark
 
     @property
     def total_length(self) -> int:
