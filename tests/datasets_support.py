@@ -6,7 +6,7 @@ from collections import Counter
 
 COUNTED = (
     *("put", "put_many", "get", "read_range", "size", "exists", "list", "children", "delete"),
-    *("compare_and_swap", "open_writer", "stage", "publish_many", "batch"),
+    *("compare_and_swap", "swap_staged", "open_writer", "stage", "publish_many", "batch"),
 )
 
 

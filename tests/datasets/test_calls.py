@@ -47,8 +47,8 @@ def test_a_commit_costs_the_same_whatever_lies_below(inner):
             assert "list" not in counts
             assert "children" not in counts
         if inner is MemoryStore:
-            # The pointer, the data file, the manifest, the swap of the pointer.
-            expected = {"read_range": 1, "stage": 2, "publish_many": 2, "compare_and_swap": 1}
+            # The pointer; the data file, the manifest and the new pointer; the swap.
+            expected = {"read_range": 1, "stage": 3, "publish_many": 2, "swap_staged": 1}
         else:
             expected = {"read_range": 1, "batch": 1, "publish_many": 1}
             expected |= {"compare_and_swap": 1, "put": 1}
@@ -122,12 +122,12 @@ def test_a_small_commit_syncs_a_fixed_number_of_times(tmp_path):
 
     alone = syncs(tmp_path / "a", {"codec": "jsonl"}, write, ledger=False)
     if shares_syncs(tmp_path):
-        # The file system, then data and manifest for errors; pointer, its folder; the manifest's
-        # name.
+        # The file system, then data, manifest and pointer for errors; the pointer's folder; the
+        # manifest's name.
         assert alone == 6
     else:
-        # Data, manifest, their folder and the two above it; pointer, its folder; the manifest's
-        # name.
+        # Data, manifest, pointer, the files' folder and the two above it; the pointer's folder;
+        # the manifest's name.
         assert alone == 8
     # And the ledger's frames and records.
     assert syncs(tmp_path / "b", {"codec": "jsonl"}, write, ledger=True) == alone + 2

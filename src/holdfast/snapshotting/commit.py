@@ -91,15 +91,18 @@ class Committer(Generic[M]):
         id = next_id(chain.clock.now_ns(), None if base is None else base.id, chain.new_ids)
         stored, data = self._manifest(id, base)
         # The manifest is durable before the pointer moves: a full disk must not leave the next
-        # writer something to heal.
-        with chain.store.stage(chain.places.folder) as staged:
+        # writer something to heal. Both wait for the syncs that the files need.
+        with (
+            chain.store.stage(chain.places.folder) as staged,
+            chain.store.stage(chain.places.folder) as moved,
+        ):
             staged.write(data)
+            moved.write(id.encode())
             try:
-                self._draft.publish(id, along=(staged,))
-                chain.store.publish_many((), along=(staged,))  # where there was nothing to publish
-                chain.store.compare_and_swap(
-                    chain.places.pointer, pointer.data, id.encode(), leased=True
-                )
+                self._draft.publish(id, along=(staged, moved))
+                # Where there was nothing to publish:
+                chain.store.publish_many((), along=(staged, moved))
+                chain.store.swap_staged(chain.places.pointer, pointer.data, moved)
             except PathExists:
                 raise  # what is there may be another's
             except BaseException:

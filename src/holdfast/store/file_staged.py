@@ -83,6 +83,17 @@ class FileStaged:
         """Give the file its name, durable on return. Raises `PathExists`; the file is dropped."""
         publish_staged(self._calls, self._root, self._folders, self._syncs, [(self, path)])
 
+    def replace(self, full: str) -> None:
+        """Put the file in the place of the one at the absolute path, durable on return."""
+        self.sync()
+        temp = self.open_temp("replacing")
+        try:
+            with typed("replacing", full):
+                temp.replace(full)
+            sync_folder(self._calls, os.path.dirname(full))
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Drop what is not published; idempotent."""
         temp, self._temp = self._temp, None

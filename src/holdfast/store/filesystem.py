@@ -10,7 +10,6 @@ import builtins
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -211,11 +210,9 @@ class FileSystemStore:
             except NotFound:
                 self.folders.forget(folder)
 
-    def compare_and_swap(
-        self, path: str, expected: bytes | None, replacement: bytes, *, leased: bool = False
-    ) -> None:
+    def compare_and_swap(self, path: str, expected: bytes | None, replacement: bytes) -> None:
         full, folder = self._for_writing(path)
-        with nullcontext() if leased else self._swap_lease(path):
+        with self._swap_lease(path):
             try:
                 if expected is None:
                     create_file(self.calls, full, replacement, token=self._token)
@@ -232,6 +229,25 @@ class FileSystemStore:
             if found != expected:
                 raise Conflict("replacing", full, found="other bytes than expected")
             replace_file(self.calls, full, replacement, token=self._token)
+
+    def swap_staged(self, path: str, expected: bytes | None, staged: Staged) -> None:
+        full, _ = self._for_writing(path)
+        if not isinstance(staged, FileStaged):
+            raise Invalid("replacing", full, found="a file that another store staged")
+        try:
+            if expected is None:
+                staged.publish(path)
+                return
+            found = read_file(self.calls, full)
+        except PathExists:
+            raise Conflict("replacing", full, found="a file", expected="none") from None
+        except NotFound:
+            if expected is None:
+                raise
+            raise Conflict("replacing", full, found="no file", expected="a file") from None
+        if found != expected:
+            raise Conflict("replacing", full, found="other bytes than expected")
+        staged.replace(full)
 
     def open_writer(self, path: str, *, staging: str | None = None) -> FileWriter:
         full, folder = self._for_writing(path)

@@ -94,9 +94,7 @@ class MemoryStore:
                     if not self._folders[folder]:
                         del self._folders[folder]
 
-    def compare_and_swap(
-        self, path: str, expected: bytes | None, replacement: bytes, *, leased: bool = False
-    ) -> None:
+    def compare_and_swap(self, path: str, expected: bytes | None, replacement: bytes) -> None:
         check_path(path)
         with self._lock:
             found = self._files.get(path)
@@ -110,6 +108,11 @@ class MemoryStore:
                 self._add(path, bytes(replacement))
             else:
                 self._files[path] = bytes(replacement)
+
+    def swap_staged(self, path: str, expected: bytes | None, staged: Staged) -> None:
+        if not isinstance(staged, MemoryStaged):
+            raise Invalid("replacing", path, found="a file that another store staged")
+        self.compare_and_swap(path, expected, staged.body("replacing"))
 
     def open_writer(self, path: str, *, staging: str | None = None) -> MemoryWriter:
         if staging:
@@ -224,6 +227,10 @@ class MemoryStaged:
 
     def close(self) -> None:
         self._data = None
+
+    def body(self, doing: str) -> bytes:
+        """What was staged."""
+        return bytes(self._open(doing))
 
     def _open(self, doing: str) -> bytearray:
         if self._data is None:

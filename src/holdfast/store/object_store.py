@@ -236,9 +236,7 @@ class ObjectStore:
         """Remove the file; nothing happens when it is not there."""
         self._requests.delete(self._location.key(path))
 
-    def compare_and_swap(
-        self, path: str, expected: bytes | None, replacement: bytes, *, leased: bool = False
-    ) -> None:
+    def compare_and_swap(self, path: str, expected: bytes | None, replacement: bytes) -> None:
         """Replace the content `expected` (None: absent) of `path`, durable on return.
 
         Raises:
@@ -263,6 +261,12 @@ class ObjectStore:
             self._requests.swap(key, base, replacement, mode=only_on(form, base))
         except Lost:
             raise Conflict("replacing", path, found="another content than expected") from None
+
+    def swap_staged(self, path: str, expected: bytes | None, staged: Staged) -> None:
+        """As `compare_and_swap`, for what waits in memory: up to one part."""
+        if not isinstance(staged, ObjectStaged):
+            raise Invalid("replacing", path, found="a file that another store staged")
+        self.compare_and_swap(path, expected, staged.body())
 
     def open_writer(self, path: str, *, staging: str | None = None) -> ObjectWriter:
         """A stream into a new file, published create-only by its `close`. `staging` is ignored:

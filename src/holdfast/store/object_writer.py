@@ -245,6 +245,17 @@ class ObjectStaged:
             raise PathExists("creating", path, found="another file is there") from None
         self._state = "open"
 
+    def body(self) -> bytes:
+        """What waits in memory.
+
+        Raises:
+            Unsupported: it is more than one part, and waits elsewhere.
+        """
+        self.check_open("reading")
+        if self._stage is not None:
+            raise Unsupported("reading", self._name, found=f"more than {self._part} bytes")
+        return bytes(self._buffer)
+
     def close(self) -> None:
         """Drop what waits; idempotent. What was published stays."""
         self._state = "closed"

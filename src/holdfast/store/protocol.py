@@ -163,14 +163,13 @@ class Store(Protocol):
     def delete(self, path: str) -> None:
         """Remove the file, durable on return; nothing happens when it is not there."""
 
-    def compare_and_swap(
-        self, path: str, expected: bytes | None, replacement: bytes, *, leased: bool = False
-    ) -> None:
+    def compare_and_swap(self, path: str, expected: bytes | None, replacement: bytes) -> None:
         """Replace the content of `path`, if it is `expected` (None: absent), by `replacement`,
-        durable on return. Raises `Conflict` otherwise. For small files.
+        durable on return. Raises `Conflict` otherwise. For small files."""
 
-        `leased`: the caller holds a lease that everybody holds who replaces or deletes this file;
-        a store that would take one of its own need not."""
+    def swap_staged(self, path: str, expected: bytes | None, staged: Staged) -> None:
+        """As `compare_and_swap`, with what was staged, which may be durable already. On stores
+        with leases the caller holds one that everybody holds who replaces or deletes this file."""
 
     def open_writer(self, path: str, *, staging: str | None = None) -> Writer:
         """A stream into a new file. An existing path raises `PathExists` here or at `close`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.errors import Invalid, InvalidPath, PathExists
+from holdfast.errors import Conflict, Invalid, InvalidPath, PathExists
 from holdfast.store.protocol import Store
 from holdfast.testing.threads import in_threads
 
@@ -181,6 +181,29 @@ class StagedContract:
             staged.publish("long")
         assert store.get("long") == part * 24
         assert [e.path for e in store.list()] == ["long"]
+
+    def test_a_staged_file_takes_the_place_of_another(self, store: Store) -> None:
+        for expected, content in ((None, b"one"), (b"one", b"two")):
+            with store.stage("a") as staged:
+                staged.write(content)
+                store.publish_many((), along=(staged,))
+                store.swap_staged("a/b", expected, staged)
+            assert store.get("a/b") == content
+        assert [e.path for e in store.list()] == ["a/b"]
+
+    @pytest.mark.parametrize("expected", [None, b"another"])
+    def test_a_staged_file_is_swapped_for_what_is_expected_only(
+        self, store: Store, expected: bytes | None
+    ) -> None:
+        store.put("a/b", b"one")
+        with store.stage("a") as staged:
+            staged.write(b"two")
+            with pytest.raises(Conflict):
+                store.swap_staged("a/b", expected, staged)
+        with store.stage("a") as staged, pytest.raises(Conflict):
+            store.swap_staged("a/c", b"something", staged)
+        assert store.get("a/b") == b"one"
+        assert [e.path for e in store.list()] == ["a/b"]
 
     def test_a_hostile_path_is_refused(self, store: Store) -> None:
         with pytest.raises(InvalidPath):
