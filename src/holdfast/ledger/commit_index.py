@@ -46,6 +46,11 @@ class CommitIndex:
         self._seals: dict[int, int] = {}
         self._passed = 0
         self._passed_hash: bytes | None = None
+        self._written: tuple[Reference, CommitRecord] | None = None
+
+    def wrote(self, reference: Reference, record: CommitRecord) -> None:
+        """This process has just appended the COMMIT of `record`: it need not be read back."""
+        self._written = reference, record
 
     def newest_first(self, before: int | None = None) -> Iterator[tuple[int, CommitRecord]]:
         """The commits below logseq `before`, newest first; erased ones are left out."""
@@ -229,6 +234,10 @@ class CommitIndex:
                 continue
             payload = payloads.payload_of(record)
             assert isinstance(payload, payloads.Commit)
+            written = self._written
+            if written is not None and written[0] == payload.reference:
+                yield record.logseq, payload.reference, written[1]
+                continue
             try:
                 frame = self._log.frame(record.logseq, payload.reference)
             except NotFound as error:

@@ -201,6 +201,8 @@ class Ledger:
             return (entry,)
 
         first, _ = self.log.append(build)
+        if not found:
+            self._commits.wrote(reference, record)
         return found[0] if found else first
 
     def find_commit(self, model: str, name: str, id: str) -> int | None:
