@@ -19,7 +19,7 @@ ARTIFACTS = int(os.environ.get("HOLDFAST_BENCH_ARTIFACTS", "1000000"))
 
 OPEN_CHILD = """
 import json, sys, time
-import holdfast, holdfast.repository, holdfast.ledger.ledger
+import holdfast, holdfast.opening, holdfast.ledger.ledger
 start = time.perf_counter()
 repo = holdfast.open(sys.argv[1])
 repo.ledger.position()

@@ -53,8 +53,9 @@ if TYPE_CHECKING:
     from holdfast.datasets.snapshot import DatasetSnapshot
     from holdfast.ledger.artifact import Reference
     from holdfast.ledger.ledger import Ledger
+    from holdfast.opening import init, open
     from holdfast.records import CommitRecord, Finding, ObjectRef
-    from holdfast.repository import Repository, init, open
+    from holdfast.repository import Repository
     from holdfast.runs import ArtifactManager, Runs
     from holdfast.store.filesystem import FileSystemStore
     from holdfast.store.memory import MemoryStore
@@ -93,8 +94,8 @@ _HOMES = {
     "VolumeReader": "holdfast.volumes.protocol",
     "VolumeSnapshot": "holdfast.volumes.snapshot",
     "VolumeWriter": "holdfast.volumes.protocol",
-    "init": "holdfast.repository",
-    "open": "holdfast.repository",
+    "init": "holdfast.opening",
+    "open": "holdfast.opening",
 }
 
 

@@ -332,6 +332,15 @@ def test_scan_gives_the_rows_for_which_a_condition_holds(holdfast: Command, trip
     assert lines(holdfast("dataset", "scan", "trips", "--limit", "1")) == ROWS[:1]
 
 
+@pytest.mark.parametrize("words", [("--where", "nn > 5"), ("--columns", "n,nn")])
+def test_a_column_that_no_file_has_is_refused_by_name(
+    holdfast: Command, trips: Path, words: tuple[str, str]
+) -> None:
+    answer = holdfast("dataset", "scan", "trips", *words)
+    assert answer.code == ExitCode.USAGE
+    assert "no column 'nn' (expected one of day, n, name)" in answer.err
+
+
 def test_explain_reads_nothing_and_names_what_is_pruned(holdfast: Command, trips: Path) -> None:
     words = ["dataset", "scan", "trips", "--where", "n > 100", "--explain"]
     answer = holdfast(*words, "--json").json

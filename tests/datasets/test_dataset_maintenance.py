@@ -11,9 +11,9 @@ from care_support import STORES, SetClock, dataset, store_of, write_days
 from holdfast.datasets.dataset import Dataset
 from holdfast.errors import Denied, Invalid, NotFound, Unsupported
 from holdfast.ledger.ledger import Ledger
+from holdfast.opening import init
+from holdfast.opening import open as open_repository
 from holdfast.records import Checked, Finding, Severity
-from holdfast.repository import init
-from holdfast.repository import open as open_repository
 from holdfast.store.filesystem import FileSystemStore
 from holdfast.store.memory import MemoryStore
 

@@ -15,6 +15,8 @@ from holdfast.cli.session import Session
 from holdfast.errors import Invalid
 
 if TYPE_CHECKING:
+    from pyarrow.compute import Expression
+
     from holdfast.cli.dataset_output import Selection
     from holdfast.datasets.snapshot import DatasetSnapshot
 
@@ -93,6 +95,7 @@ def scan(
     with session.open(read_only=True) as repo:
         dataset = existing(repo, name)
         snapshot = dataset.latest() if at is None else dataset.at(at)
+        _check_columns(snapshot, condition, _names(columns))
         if explain:
             plan = snapshot.scan(condition, _names(columns), limit).explain()
             if session.json:
@@ -110,6 +113,28 @@ def _check_answer(session: Session, output: str | None) -> None:
             "reading with --json", found="no -o FILE",
             hint="name a file with -o; without --json a pipe gets JSON Lines",
         )  # fmt: skip
+
+
+def _check_columns(
+    snapshot: DatasetSnapshot, condition: Expression | None, columns: tuple[str, ...] | None
+) -> None:
+    """Refuse a column that no file of a Parquet snapshot has, as its statistics list them: it would
+    count as null in every row, and a slip of the pen as "no such rows"."""
+    from holdfast.datasets.expression import fields_of, parse
+
+    stats = [file.stats for file in snapshot.files]
+    if snapshot.manifest.codec != "parquet" or not stats:
+        return
+    known = {column.name for s in stats if s is not None for column in s.columns}
+    if any(s is None or not s.columns for s in stats):
+        return
+    compared = None if condition is None else fields_of(parse(condition))
+    for name in (*(columns or ()), *(compared or ())):
+        if name not in known:
+            raise Invalid(
+                "scanning", f"dataset {snapshot.manifest.dataset_id}",
+                found=f"no column {name!r}", expected=f"one of {', '.join(sorted(known))}",
+            )  # fmt: skip
 
 
 def _names(columns: str | None) -> tuple[str, ...] | None:

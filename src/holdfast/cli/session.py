@@ -50,13 +50,13 @@ class Session:
         Raises:
             NotFound: there is none.
         """
-        from holdfast import repository
+        from holdfast import opening
 
         if not read_only:
             from holdfast.cli.notes import take_notes
 
             take_notes()
-        return repository.open(find_repository(self.repo), read_only=read_only)
+        return opening.open(find_repository(self.repo), read_only=read_only)
 
     def next(self, words: str) -> None:
         """Show the next useful command, ``holdfast words``, as it has to be typed here."""

@@ -26,12 +26,12 @@ def init(
     ] = None,
 ) -> None:
     """Make a repository in a new folder or on an object store."""
-    from holdfast import repository
+    from holdfast import opening
 
     if where is not None and session.repo_given:
         raise Invalid("making a repository", found="both a place and -R", hint="give one of them")
     place = where or session.repo or FOLDER
-    with repository.init(place) as repo:
+    with opening.init(place) as repo:
         if session.json:
             session.out.value({"url": repo.url, "id": repo.id, "domain": repo.domain})
         session.out.line(f"Made the repository {repo.url}")
@@ -57,6 +57,8 @@ def status(session: Session) -> None:
         ("runs", _counts(found.runs) or "none"),
         ("files seen", _counts(found.run_files) or "none"),
         ("content", f"{size_text(found.run_bytes)} stored by runs"),
+        ("datasets", f"{found.datasets:,}"),
+        ("volumes", f"{found.volumes:,}"),
     ]
     if last is not None:
         what = f"{last['action']} of {last['project_name']}, {last['status']}"

@@ -66,7 +66,8 @@ def _end_runs(repository: Repository) -> Iterator[Finding]:
 
 
 def _anchor(repository: Repository) -> Iterator[Finding]:
-    from holdfast.repository import CONFIG, anchor_config
+    from holdfast.opening import anchor_config
+    from holdfast.repository_config import CONFIG
 
     for _ in repository.ledger.commits(model="repository", name=CONFIG, limit=1):
         return

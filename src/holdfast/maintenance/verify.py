@@ -85,7 +85,8 @@ def _guarded(path: str, model: str, steps: Callable[[], Iterable[Step]]) -> Iter
 
 
 def _config(repository: Repository) -> Iterator[Step]:
-    from holdfast.repository import CONFIG, LOG, RepositoryConfig, lost_log
+    from holdfast.opening import LOG, lost_log
+    from holdfast.repository_config import CONFIG, RepositoryConfig
 
     data = repository.store.get(CONFIG)
     yield Checked(1, len(data))
@@ -158,7 +159,8 @@ def _sha256(store: Store, path: str) -> str:
 
 def _strays(repository: Repository) -> Iterator[Step]:
     """Files at the top that no model owns, and temporary files that a dead process left."""
-    from holdfast.repository import CONFIG, DATASETS, VOLUMES, is_name
+    from holdfast.repository import DATASETS, VOLUMES, is_name
+    from holdfast.repository_config import CONFIG
 
     store = repository.store
     folders, files = store.children("")
