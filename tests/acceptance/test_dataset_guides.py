@@ -184,7 +184,8 @@ def test_every_test_that_a_list_names_is_there(page):
     named = references(page)
     assert len(named) > 50
     # The suites that several stores inherit are not in a file of tests.
-    suites = names_in(ROOT / "src/holdfast/testing/store_contract.py")
+    testing = ROOT / "src/holdfast/testing"
+    suites = names_in(testing / "store_contract.py") | names_in(testing / "stream_contract.py")
     suites |= names_in(ROOT / "tests/object_store_behaviour.py")
     inherit = {
         "contracts/test_store_contract.py": suites,
