@@ -293,7 +293,8 @@ def test_other_types_become_what_json_has(
 
 
 def test_pandas_times_and_missing_values_are_written() -> None:
-    pd = pytest.importorskip("pandas", reason="pandas is an optional package")
+    import pandas as pd
+
     rows = [[pd.Timestamp("2024-01-02T03:04:05.123456789Z"), pd.NaT, pd.NA]]
     assert decoded(encoded(Jsonl(), rows)) == [["2024-01-02T03:04:05.123456789Z", None, None]]
 

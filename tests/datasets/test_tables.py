@@ -64,7 +64,8 @@ def test_rows_and_arrow_in_every_form_are_the_same_table(make):
 
 
 def test_polars_frames_stay_columns():
-    polars = pytest.importorskip("polars")
+    import polars
+
     frame = polars.DataFrame(ROWS)
     for data in (frame, frame.lazy()):
         (chunk,) = chunks(data)
@@ -85,7 +86,8 @@ def test_anything_with_an_arrow_stream_is_a_table():
 
 
 def test_a_pandas_index_is_kept_where_it_has_a_name():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame({"a": [1, 2]}, index=[5, 6])
     assert rows(frame) == [{"a": 1}, {"a": 2}]
     assert rows(frame.rename_axis("id")) == [{"a": 1, "id": 5}, {"a": 2, "id": 6}]
@@ -96,7 +98,8 @@ def test_a_pandas_index_is_kept_where_it_has_a_name():
 
 
 def test_arrow_types_of_pandas_come_back():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     frame = pandas.DataFrame({"a": [1, None]}, dtype="int64[pyarrow]")
     (chunk,) = chunks(frame)
     assert chunk.schema.field("a").type == pa.int64()
@@ -248,7 +251,8 @@ def test_times_with_nanoseconds_behave_as_times(ns, more):
 
 
 def test_pandas_times_and_numpy_times_are_exact():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     assert instant(pandas.Timestamp(5, tz="UTC")) == (5, 0)
     assert instant(np.datetime64("1970-01-01T00:00:01.000000007")) == (1_000_000_007, 0)
     assert instant(np.datetime64("1970-01-02")) == (86_400 * 10**9, 0)
@@ -311,8 +315,9 @@ def test_batches_of_several_schemas_make_one_table():
 
 
 def test_frames_come_out():
-    polars = pytest.importorskip("polars")
-    pandas = pytest.importorskip("pandas")
+    import pandas
+    import polars
+
     assert to_polars(TABLE).equals(polars.DataFrame(ROWS))
     assert to_pandas(TABLE)["a"].tolist() == [1, 2]
     assert to_pandas(TABLE, dtype_backend="pyarrow")["a"].dtype == pandas.ArrowDtype(pa.int64())
