@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _FIRST_PAUSE = 0.0005
-_SHORT_PAUSE = 0.002
+_SHORT_PAUSE = 0.001
 _SHORT_TIME = 0.5
 _LONGEST_PAUSE = 0.05
 _MAX_HOLDER = 4096
